@@ -1,0 +1,44 @@
+# `make repro` regenerates the results, `make test` checks the code. Both set up what they need
+# in .venv, once. See README.md.
+
+PYTHON ?= python3
+VENV   := .venv
+READY  := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.PHONY: repro test lint ui lock clean help
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "aopc needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: $(READY) ## regenerate every result of the default profile (dvc repro)
+	dvc repro
+
+test: $(READY) ## run the tests
+	pytest
+
+lint: $(READY) ## style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: $(READY) ## open the MLflow runs at http://127.0.0.1:5000
+	aopc ui
+
+lock: ## pin the dependencies of pyproject.toml anew (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --all-extras --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and the caches, keep the results
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

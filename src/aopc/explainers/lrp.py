@@ -1,0 +1,157 @@
+"""Layer-wise relevance propagation with the ε rule and the αβ rule.
+
+Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance
+Propagation (2015); Samek et al., section II.C. The rules for linear layers are zennit's; added
+here are average pooling under the same rules, and local response normalisation.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from zennit.canonizers import Canonizer
+from zennit.composites import LayerMapComposite
+from zennit.core import BasicHook, Hook, stabilize
+from zennit.layer import Sum
+from zennit.rules import AlphaBeta, Epsilon, NoMod, Norm, Pass
+from zennit.torchvision import ResNetCanonizer
+from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
+
+from aopc.explainers.gradients import backward_from_target
+from aopc.explainers.layers import require_known_layers
+
+#: Added to a denominator of the αβ rule, with its sign: a zero denominator passes nothing on.
+STABILIZER = 1e-9
+
+Normalisation = Literal["taylor", "identity"]
+
+#: Layers through which relevance passes as the gradient does: maxima and reshapes.
+_GRADIENT = (MaxPool, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Unflatten, nn.Identity)
+
+
+class EpsilonPooling(BasicHook):
+    """The ε rule for a linear layer without parameters, such as average pooling."""
+
+    def __init__(self, epsilon: float) -> None:
+        super().__init__(
+            input_modifiers=[lambda inputs: inputs],
+            param_modifiers=[NoMod(param_keys=[])],
+            output_modifiers=[lambda outputs: outputs],
+            gradient_mapper=lambda relevance, outputs: relevance / stabilize(outputs[0], epsilon),
+            reducer=lambda inputs, gradients: inputs[0] * gradients[0],
+        )
+
+
+class NormalisationTaylor(Hook):
+    """Local response normalisation: first-order Taylor expansion, normalised to conserve relevance.
+
+    Binder et al.: Layer-wise Relevance Propagation for Neural Networks with Local Renormalization
+    Layers (2016), equation 12, for y_j = x_j s_j^(−β) with s_j = k + α/n Σ_i x_i² over j's window:
+    the expansion around the point where only x_j is not zero gives the contributions
+
+        z_jj = x_j (k + α/n x_j²)^(−β),    z_ij = −2 (α/n) β x_i² x_j s_j^(−β−1)  for i ≠ j.
+
+    As published, R_i = Σ_j z_ij, which does not conserve relevance. Here R_i = Σ_j z_ij / z_j R_j with
+    z_j = Σ_i z_ij. The denominator cannot vanish for x_j ≠ 0: z_j / x_j ≥ (1 − 2/e) (k + α/n x_j²)^(−β).
+    """
+
+    def forward(self, module: nn.Module, input: tuple[Tensor, ...], output: Tensor) -> None:
+        self.stored_tensors["input"] = input[0].detach()
+
+    def backward(self, module: Any, grad_input: Any, grad_output: Any) -> tuple[Tensor]:
+        x, relevance = self.stored_tensors["input"], grad_output[0]
+        scale, beta, size = module.alpha / module.size, module.beta, module.size
+        squares = x.square()
+        s = module.k + scale * _window_sum(squares, size)
+        own = (module.k + scale * squares).pow(-beta)
+        others = -2 * scale * beta * s.pow(-beta - 1)
+        # Every contribution to output j holds the factor x_j, which cancels in z_ij / z_j.
+        total = own + others * (_window_sum(squares, size) - squares)
+        share = torch.where(x == 0, torch.zeros_like(x), relevance / total)
+        spread = _window_sum(others * share, size, adjoint=True) - others * share
+        return (own * share + squares * spread,)
+
+
+def _window_sum(values: Tensor, size: int, adjoint: bool = False) -> Tensor:
+    """Sums over the channels j − size//2 … j + (size−1)//2 of each channel j, as torch's LRN does;
+    ``adjoint``: over those channels j in whose window a channel is."""
+    before, after = size // 2, (size - 1) // 2
+    if adjoint:
+        before, after = after, before
+    padded = nn.functional.pad(values, (0, 0) * (values.ndim - 2) + (before, after))
+    return padded.unfold(1, size, 1).sum(-1)
+
+
+def _composite(
+    linear: Callable[[], Hook], pooling: Callable[[], Hook], normalisation: Normalisation
+) -> LayerMapComposite:
+    canonizers: list[Canonizer] = [ResNetCanonizer()]  # merges batch norm, opens ResNet's additions
+    lrn = NormalisationTaylor() if normalisation == "taylor" else Pass()
+    return LayerMapComposite(
+        [
+            (Linear, linear()),
+            ((AvgPool, Sum), pooling()),
+            (nn.LocalResponseNorm, lrn),
+            ((Activation, BatchNorm), Pass()),
+        ],
+        canonizers=canonizers,
+    )
+
+
+def _lrp(model: nn.Module, images: Tensor, targets: Tensor, composite: LayerMapComposite) -> Tensor:
+    known = (Linear, AvgPool, Sum, nn.LocalResponseNorm, Activation, BatchNorm, *_GRADIENT)
+    require_known_layers(model, known)
+    with composite.context(model):
+        relevance = backward_from_target(model, images, targets, start_from_score=True)
+    return relevance.sum(dim=1)
+
+
+def lrp_epsilon(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    epsilon: float,
+    normalisation: Normalisation = "taylor",
+) -> Tensor:
+    """LRP heatmaps with the ε rule, R_i = Σ_j z_ij / (z_j + ε sign(z_j)) R_j, sign(0) = 1.
+
+    z_j is the layer's output, bias included, so the bias' share of the relevance is lost, as is
+    that of ε. Shapes as in the explainer contract (:mod:`aopc.explainers`); values have a sign:
+    positive relevance speaks for the target class.
+
+    Raises
+    ------
+    InputError
+        If the model has a layer for which there is no rule.
+    """
+    composite = _composite(
+        lambda: Epsilon(epsilon=epsilon), lambda: EpsilonPooling(epsilon), normalisation
+    )
+    return _lrp(model, images, targets, composite)
+
+
+def lrp_alpha_beta(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float = 2.0,
+    beta: float = 1.0,
+    normalisation: Normalisation = "taylor",
+) -> Tensor:
+    """LRP heatmaps with the αβ rule, R_i = Σ_j (α z⁺_ij / z⁺_j − β z⁻_ij / z⁻_j) R_j, α − β = 1.
+
+    The signs are those of the products z_ij, and the bias is split by its sign into the two
+    denominators. Average pooling, whose contributions after a ReLU are all positive, shares
+    relevance in proportion to them, since α z⁺ alone would multiply it by α. The paper writes β as
+    a negative number: its α = 2, β = −1 is ``alpha=2, beta=1`` here. Shapes and errors as in
+    :func:`lrp_epsilon`.
+    """
+    composite = _composite(
+        lambda: AlphaBeta(alpha=alpha, beta=beta, stabilizer=STABILIZER),
+        lambda: Norm(stabilizer=STABILIZER),
+        normalisation,
+    )
+    return _lrp(model, images, targets, composite)

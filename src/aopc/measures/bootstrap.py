@@ -1,0 +1,84 @@
+"""95 % intervals by resampling images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aopc.errors import InputError
+from aopc.streams import Stream
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+
+_VALUES_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over images with its 95 % percentile bootstrap interval.
+
+    ``mean``, ``low`` and ``high`` are arrays of the shape of one image's value; ``images`` is how
+    many images they stand on.
+    """
+
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    images: int
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """(mean, low, high) of a scalar measure."""
+        return float(self.mean), float(self.low), float(self.high)
+
+
+def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The mean over images and its interval (Efron and Tibshirani 1993, chapter 13).
+
+    Images are the units: noise repeats and random orders of an image are averaged beforehand, and
+    are not independent evidence. Give the difference of two explainers on the same images for a
+    paired comparison. Measures of the same images and seed are resampled alike.
+
+    Parameters
+    ----------
+    values
+        (N, …), one value or curve an image. Images with a NaN are left out.
+
+    Raises
+    ------
+    InputError
+        If no image is left.
+
+    Examples
+    --------
+    >>> bootstrap_mean([1.0, 2.0, 3.0, 4.0]).numbers[0]
+    2.5
+    """
+    array = np.asarray(values, dtype=np.float64)
+    flat = array.reshape(len(array), -1)
+    flat = flat[np.isfinite(flat).all(axis=1)]
+    if len(flat) == 0:
+        raise InputError("no image has finite values: there is nothing to average")
+    means = _resampled_means(flat, resamples, seed)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    shape = array.shape[1:]
+    return Interval(flat.mean(axis=0).reshape(shape), low.reshape(shape), high.reshape(shape), len(flat))
+
+
+def _resampled_means(
+    flat: NDArray[np.float64], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """(N, K) → (resamples, K), in parts of bounded memory."""
+    images = len(flat)
+    stream = Stream(seed, "bootstrap", images)
+    rows = max(1, _VALUES_AT_ONCE // images)
+    parts = []
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        draws = (stream.uniform((count, images)).astype(np.float64) * images).astype(np.int64)
+        cells = draws + np.arange(count)[:, None] * images
+        chosen = np.bincount(cells.ravel(), minlength=count * images).reshape(count, images)
+        parts.append(chosen @ flat / images)
+    return np.concatenate(parts)

@@ -1,0 +1,129 @@
+"""Run a classifier without leaving a trace on it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aopc.errors import InputError
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in evaluation mode (dropout off); its modules' own modes come back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield model
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of the model's parameters, the CPU for a model without any."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def best_device() -> torch.device:
+    """The first GPU where there is one, otherwise the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def default_batch_size(model: nn.Module, image_shape: tuple[int, ...]) -> int:
+    """Images a batch: few large ones on a CPU, whose caches they should fit, many on a GPU."""
+    values = int(np.prod(image_shape))
+    if device_of(model).type == "cpu":
+        return max(1, min(64, 2**20 // values))
+    return max(1, min(2048, 2**26 // values))
+
+
+def as_images(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
+    """Images as a (N, C, H, W) floating-point tensor, wherever they are.
+
+    Raises
+    ------
+    InputError
+        If the shape or the dtype is another, or a value is not finite.
+    """
+    tensor = torch.as_tensor(images)
+    if tensor.ndim != 4 or not tensor.is_floating_point():
+        raise InputError(
+            "images must be floating-point, of shape (N, C, H, W), in the model's input space;"
+            f" got {tensor.dtype} of shape {tuple(tensor.shape)}"
+        )
+    if not bool(torch.isfinite(tensor).all()):
+        raise InputError("images hold NaN or infinite values: check the preprocessing")
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), tensor.dtype)
+    return tensor.to(dtype)
+
+
+def logits_of(model: nn.Module, batch: Tensor) -> Tensor:
+    """The model's class scores for a batch, (B, classes).
+
+    Raises
+    ------
+    InputError
+        If the output has another shape.
+    """
+    output = model(batch)
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(batch):
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise InputError(
+            f"the model must return class scores of shape (batch, classes); it returned {shape}"
+        )
+    return output
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    images: Tensor | np.ndarray,
+    *,
+    image_ids: Sequence[str] | None = None,
+    batch_size: int | None = None,
+) -> NDArray[np.float32]:
+    """Class scores of all images, (N, classes) float32, dropout off.
+
+    Raises
+    ------
+    InputError
+        If a score is not finite; the message names the image.
+    """
+    images = as_images(images, model)
+    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
+    device = device_of(model)
+    with evaluating(model):
+        batches = [logits_of(model, batch.to(device)).float().cpu() for batch in images.split(size)]
+    scores = torch.cat(batches).numpy()
+    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(broken):
+        name = image_ids[broken[0]] if image_ids is not None else str(broken[0])
+        raise InputError(
+            f"the model's output is NaN or infinite for {len(broken)} of {len(images)} images, the"
+            f" first of them image {name}: check the weights and the preprocessing"
+        )
+    return scores
+
+
+def targets_or_predictions(
+    model: nn.Module, images: Tensor, targets: Tensor | np.ndarray | None
+) -> Tensor:
+    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice).
+
+    Raises
+    ------
+    InputError
+        If there is not one target an image.
+    """
+    if targets is None:
+        return torch.from_numpy(predict(model, images).argmax(axis=1))
+    chosen = torch.as_tensor(targets).to(torch.int64).cpu()
+    if chosen.shape != (len(images),):
+        raise InputError(
+            f"targets must have shape ({len(images)},), one class an image; got {tuple(chosen.shape)}"
+        )
+    return chosen

@@ -1,0 +1,90 @@
+"""From an image file to the model's input space. Preprocessing belongs to the model."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aopc.perturbation.removal import ValueRange
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize, crop the centre, order the channels, scale, subtract the mean, divide.
+
+    Attributes
+    ----------
+    channels
+        "RGB", "BGR" or "L" (grey).
+    mean, std
+        By channel, in the order of ``channels`` and in units of ``white``.
+    white
+        The value of a full 8-bit channel before the mean is subtracted: 255 (Caffe) or 1.
+    resize
+        (width, height) to which the whole image is warped, or the length of its shorter side with
+        the aspect kept; None: no resizing.
+    crop
+        Side of the square cut from the centre; None: the whole image.
+    """
+
+    channels: Literal["RGB", "BGR", "L"]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    white: float
+    resize: tuple[int, int] | int | None = None
+    crop: int | None = None
+
+    @property
+    def value_range(self) -> ValueRange:
+        """What an 8-bit image can become: from black to white, channel by channel."""
+        pairs = list(zip(self.mean, self.std, strict=True))
+        return ValueRange(
+            tuple((0.0 - m) / s for m, s in pairs), tuple((self.white - m) / s for m, s in pairs)
+        )
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """An image of any size and mode → (C, H, W) float32 in the model's input space."""
+        return self.normalise(self.frame(image))
+
+    def frame(self, image: Image.Image) -> np.ndarray:
+        """The part of the image that the model sees, (H, W, 3) uint8 RGB or (H, W) uint8 grey."""
+        image = image.convert("L" if self.channels == "L" else "RGB")
+        if self.resize is not None:
+            image = image.resize(self._size(image), Image.Resampling.BILINEAR)
+        if self.crop is not None:
+            left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2
+            image = image.crop((left, top, left + self.crop, top + self.crop))
+        return np.asarray(image)
+
+    def _size(self, image: Image.Image) -> tuple[int, int]:
+        if isinstance(self.resize, tuple):
+            return self.resize
+        assert self.resize is not None
+        factor = self.resize / min(image.size)
+        return round(image.width * factor), round(image.height * factor)
+
+    def normalise(self, pixels: np.ndarray) -> Tensor:
+        """8-bit pixels, (…, H, W, 3) RGB or (…, H, W) grey → (…, C, H, W) float32."""
+        values = torch.from_numpy(np.array(pixels))
+        if self.channels == "L":
+            values = values.unsqueeze(-1)
+        elif self.channels == "BGR":
+            values = values.flip(-1)
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        scaled = (values * torch.tensor(self.white / 255.0) - mean) / std
+        return scaled.movedim(-1, -3).contiguous()
+
+
+#: Name → preprocessing of images from files.
+PREPROCESSINGS: dict[str, Preprocessing] = {
+    # Caffe's reference models: images warped to 256 × 256, the centre 227 × 227, BGR, the mean
+    # colour of ILSVRC2012 subtracted, no scaling.
+    "caffe": Preprocessing("BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 227),
+    # torchvision's classification reference.
+    "imagenet": Preprocessing(
+        "RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224
+    ),
+}

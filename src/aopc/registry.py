@@ -1,0 +1,43 @@
+"""Look things up by name, or by dotted path for what users bring themselves."""
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aopc.errors import InputError
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known: the nearest known one, and all of them.
+
+    Examples
+    --------
+    >>> nearest("lrp-epsilon-1", ["lrp-epsilon-100", "random"])
+    "did you mean 'lrp-epsilon-100'? Known: lrp-epsilon-100, random"
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(names)}"
+
+
+def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:
+    """The entry of ``table`` called ``name``, or the object at ``package.module:attribute``.
+
+    Raises
+    ------
+    InputError
+        If there is no such entry, or the dotted path cannot be imported.
+    """
+    if name in table:
+        return table[name]
+    if ":" not in name:
+        raise InputError(
+            f"unknown {kind} {name!r}: {nearest(name, table)}, or your own as package.module:function"
+        )
+    module_name, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"cannot import the {kind} {name!r}: {error}") from error
