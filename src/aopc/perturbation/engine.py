@@ -49,15 +49,18 @@ class Curves:
         (N,) int64.
     image_ids
         N names.
-    forwards
-        How many images the model saw.
     """
 
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     targets: NDArray[np.int64]
     image_ids: tuple[str, ...]
-    forwards: int
+
+    @property
+    def forwards(self) -> int:
+        """How many images the model saw for these curves: one whole image, then every step."""
+        steps = self.logits[np.isfinite(self.logits[:, 0, 0]), :, 1:]
+        return len(steps) + steps.size
 
 
 def perturbation_curves(
@@ -163,10 +166,12 @@ def perturbation_curves(
     values = value_range or _value_range_of(images)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     pixel_ranks = _PixelRanks(grid, device_of(model))
-    forwards = 0
 
     with torch.inference_mode(), evaluating(model):
-        for i in np.flatnonzero(usable):
+        for i in range(len(images)):
+            if not usable[i]:
+                progress(1)
+                continue
             image = images[i].float().cpu().numpy()
             scorer = _Scorer(model, images[i], int(chosen[i]), ids[i], size)
             logits[i, :, 0], probabilities[i, :, 0] = scorer.unperturbed()
@@ -181,9 +186,8 @@ def perturbation_curves(
                     f, p = scorer.perturbed(noise, rank, first, last)
                     logits[i, group, first : last + 1] = f
                     probabilities[i, group, first : last + 1] = p
-            forwards += scorer.forwards
             progress(1)
-    return Curves(logits, probabilities, chosen.numpy(), ids, forwards)
+    return Curves(logits, probabilities, chosen.numpy(), ids)
 
 
 class _Scorer:
@@ -197,7 +201,6 @@ class _Scorer:
         self._target = target
         self._name = name
         self._batch_size = batch_size
-        self.forwards = 0
 
     def unperturbed(self) -> tuple[float, float]:
         f, p = self._score(self._image[None], first_step=0)
@@ -226,7 +229,6 @@ class _Scorer:
                 f"the target of image {self._name} is class {self._target}, but the model has"
                 f" {scores.shape[1]} classes"
             )
-        self.forwards += len(batch)
         target = torch.stack([scores, scores.softmax(dim=1)])[:, :, self._target].cpu().numpy()
         if not np.isfinite(target).all():
             raise InputError(

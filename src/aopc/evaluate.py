@@ -1,0 +1,267 @@
+"""``aopc evaluate``: the paper's protocol on a folder of images and a torchvision network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aopc.datasets.folder import ImageFolder
+from aopc.errors import InputError
+from aopc.explainers import RANDOM, get_explainer, heatmaps, listed
+from aopc.figures.figure4 import draw_figure4
+from aopc.figures.style import save_figure
+from aopc.measures.complexity import DEFAULT_RENDERING
+from aopc.measures.summary import Panel, write_panels
+from aopc.models.inference import predict
+from aopc.models.preprocessing import Preprocessing
+from aopc.perturbation.regions import Grid
+from aopc.progress import Progress, progress_bar
+from aopc.protocol import Protocol, complexity_columns, curves_of, read_curves, write_curves
+from aopc.shards import shards
+from aopc.tables import (
+    concatenated,
+    file_hash,
+    metadata,
+    read_array,
+    read_table,
+    write_array,
+    write_table,
+)
+
+#: Images that are in memory at once.
+PART_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate on what.
+
+    Attributes
+    ----------
+    name
+        What the data set is called in the results.
+    folder
+        The images.
+    model
+        A classifier on the device to use.
+    preprocessing
+        From an image to the model's input.
+    class_ids
+        Class ids in the order of the model's outputs, None if unknown.
+    explainers
+        Names or dotted paths; the random baseline is added.
+    protocol
+        The settings of region perturbation.
+    origin
+        What else determines the result, for the result files: architecture, weights' hash, …
+    """
+
+    name: str
+    folder: ImageFolder
+    model: nn.Module
+    preprocessing: Preprocessing
+    class_ids: list[str] | None
+    explainers: Sequence[str]
+    protocol: Protocol
+    origin: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """The explainers, each once, the random baseline last."""
+        return [e for e in dict.fromkeys(self.explainers) if e != RANDOM] + [RANDOM]
+
+    @property
+    def curves_per_image(self) -> int:
+        return sum(len(self.protocol.orders_of(name)) for name in self.names)
+
+    def input(self, image_ids: Sequence[str]) -> Tensor:
+        """Images in the model's input space, (N, C, H, W)."""
+        return torch.stack([self.preprocessing(self.folder.load(i)) for i in image_ids])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The results, what the user should know about them, and the accuracy where labels are known."""
+
+    panel: Panel
+    warnings: list[str]
+    accuracy: float | None
+
+
+def evaluate(job: Evaluation, out: Path) -> Outcome:
+    """Run the protocol and write ``metrics.json``, the tables and the Figure 4 plot to ``out``.
+
+    The work is done in parts of :data:`PART_IMAGES` images; after a kill a second call goes on
+    where the first one was. ``out`` is written at the end.
+
+    Raises
+    ------
+    InputError
+        For any bad input; nothing is left behind then.
+    """
+    for name in job.names:
+        get_explainer(name)
+    ids = job.folder.ids
+    parts = [ids[i : i + PART_IMAGES] for i in range(0, len(ids), PART_IMAGES)]
+    targets = _predictions(job, parts)
+    origin = {
+        **job.origin,
+        "images": {i: file_hash(job.folder.root / i) for i in ids},
+        "preprocessing": repr(job.preprocessing),
+        "protocol": job.protocol.as_parameters(),
+        "explainers": job.names,
+    }
+    cache = out.with_name(f"{out.name}.partial")
+    try:
+        with (
+            shards(cache, origin) as shard,
+            progress_bar(job.curves_per_image * len(ids), job.name, "curves") as progress,
+        ):
+            folders: dict[str, list[Path]] = {name: [] for name in job.names}
+            for number, part in enumerate(parts):
+                work = _Part(job, part, targets[number], metadata(origin), progress)
+                for name in job.names:
+                    work.explainer = name
+                    folders[name].append(shard(f"{number:05d}-{name}", work.write))
+                    work.report()
+            panel = _panel(job, folders)
+            _write(panel, job, folders, metadata(origin), out)
+    finally:
+        _remove_if_done(cache)
+    return Outcome(panel, _warnings(panel), _accuracy(job, np.concatenate(targets)))
+
+
+def _predictions(job: Evaluation, parts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    """The predicted classes of each part. Any unreadable image or unfit model shows here, early."""
+    targets = []
+    with progress_bar(len(job.folder.ids), "predict") as progress:
+        for part in parts:
+            images = job.input(part)
+            if not targets:
+                grid = Grid(images.shape[2], images.shape[3], job.protocol.region_size)
+                grid.check_steps(job.protocol.steps)
+            scores = _scores(job, images, part)
+            if job.class_ids is not None and len(job.class_ids) != scores.shape[1]:
+                raise InputError(
+                    f"the class list has {len(job.class_ids)} classes, but the model has"
+                    f" {scores.shape[1]} outputs: give the list that belongs to the weights"
+                )
+            targets.append(scores.argmax(axis=1))
+            progress(len(part))
+    return targets
+
+
+def _scores(job: Evaluation, images: Tensor, part: Sequence[str]) -> np.ndarray:
+    try:
+        return predict(job.model, images, image_ids=part)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise InputError(
+            f"the model cannot take images of shape {tuple(images.shape[1:])}: check --preprocessing"
+            f" ({str(error).splitlines()[0]})"
+        ) from error
+
+
+class _Part:
+    """The work on one part of the images, which are loaded when first needed."""
+
+    def __init__(
+        self,
+        job: Evaluation,
+        ids: Sequence[str],
+        targets: np.ndarray,
+        origin: dict[str, Any],
+        progress: Progress,
+    ) -> None:
+        self._job, self._ids, self._targets = job, ids, targets
+        self._origin, self._progress = origin, progress
+        self._images: Tensor | None = None
+        self._computed = False
+        self.explainer = RANDOM
+
+    def report(self) -> None:
+        """Tell the progress of what an earlier run had computed."""
+        if not self._computed:
+            self._progress(len(self._ids) * len(self._job.protocol.orders_of(self.explainer)))
+        self._computed = False
+
+    def write(self, folder: Path) -> None:
+        job, name = self._job, self.explainer
+        if self._images is None:
+            self._images = job.input(self._ids)
+        maps = heatmaps(
+            job.model, self._images, name, self._targets, image_ids=self._ids, allow_nonfinite=True
+        )
+        curves = curves_of(
+            name,
+            job.model,
+            self._images,
+            maps,
+            self._targets,
+            self._ids,
+            job.protocol,
+            job.preprocessing.value_range,
+            self._progress,
+        )
+        complexity = complexity_columns(name, maps, self._ids, DEFAULT_RENDERING)
+        write_curves(folder / "curves.parquet", curves, self._origin)
+        write_table(folder / "complexity.parquet", complexity, self._origin)
+        write_array(folder / "heatmaps.npy", maps)
+        self._computed = True
+
+
+def _panel(job: Evaluation, folders: dict[str, list[Path]]) -> Panel:
+    curves = {n: read_curves(*(f / "curves.parquet" for f in fs)) for n, fs in folders.items()}
+    tables = [read_table(f / "complexity.parquet") for fs in folders.values() for f in fs]
+    return Panel(job.name, curves, concatenated(tables), job.protocol.seed)
+
+
+def _write(
+    panel: Panel,
+    job: Evaluation,
+    folders: dict[str, list[Path]],
+    origin: dict[str, Any],
+    out: Path,
+) -> None:
+    for name, curves in panel.curves.items():
+        stem = name.replace(":", "-")
+        write_curves(out / "curves" / f"{stem}.parquet", curves, origin)
+        maps = np.concatenate([read_array(f / "heatmaps.npy") for f in folders[name]])
+        write_array(out / "heatmaps" / f"{stem}.npy", maps)
+    write_table(out / "complexity.parquet", panel.complexity, origin)
+    table = write_panels([panel], out)
+    save_figure(draw_figure4(table, panel_titles={panel.name: panel.name}), out / "figure4")
+
+
+def _warnings(panel: Panel) -> list[str]:
+    found = []
+    for name in panel.explainers:
+        rows = panel.complexity["explainer"] == name
+        images = panel.complexity["image"][rows]
+        for kind, meaning in (
+            ("zero", "are zero everywhere: they rank nothing, and their order is random"),
+            ("nonfinite", "are not finite: they are left out of the means"),
+        ):
+            flags = panel.complexity[kind][rows].astype(bool)
+            if flags.any():
+                affected = listed(images[flags].tolist())
+                found.append(f"{flags.sum()} of {len(images)} heatmaps of {name} {meaning} ({affected})")
+    return found
+
+
+def _accuracy(job: Evaluation, predicted: np.ndarray) -> float | None:
+    labels = job.folder.labels(job.class_ids) if job.class_ids is not None else None
+    return None if labels is None else float((predicted == np.array(labels)).mean())
+
+
+def _remove_if_done(cache: Path) -> None:
+    """Remove the folder of parts unless an interruption left parts in it."""
+    if cache.is_dir() and not any(p.is_dir() for p in cache.iterdir()):
+        for lock in cache.iterdir():
+            lock.unlink()
+        cache.rmdir()

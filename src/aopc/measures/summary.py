@@ -1,0 +1,144 @@
+"""From curves and complexity tables to the numbers of the report, each with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aopc.errors import InputError
+from aopc.explainers import RANDOM
+from aopc.measures.bootstrap import Interval, bootstrap_mean
+from aopc.measures.curves import abpc_per_image, aopc_curves
+from aopc.protocol import CurvesByOrder
+from aopc.tables import write_csv, write_json
+
+#: Column name → values, all of one length.
+Table = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The results on one set of images with one network.
+
+    Attributes
+    ----------
+    name
+        Of the data set.
+    curves
+        By explainer, the random baseline included; all on the same images in the same order.
+    complexity
+        One row an explainer × image (:func:`aopc.protocol.complexity_columns`).
+    seed
+        Of the bootstrap.
+    """
+
+    name: str
+    curves: Mapping[str, CurvesByOrder]
+    complexity: Mapping[str, NDArray[Any]]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if RANDOM not in self.curves:
+            raise InputError("the explainer random is the baseline: it must be among the explainers")
+        images = self.curves[RANDOM]["random"].image_ids
+        for explainer, curves in self.curves.items():
+            if any(c.image_ids != images for c in curves.values()):
+                raise InputError(f"the curves of {explainer} on {self.name} are of other images")
+
+    @property
+    def explainers(self) -> list[str]:
+        return list(self.curves)
+
+    def aopc_curves(self, explainer: str) -> NDArray[np.float64]:
+        """(N, L + 1): AOPC of each image after each step, in the explainer's own order."""
+        order = "random" if explainer == RANDOM else "morf"
+        return aopc_curves(self.curves[explainer][order])
+
+    def relative_curve(self, explainer: str) -> Interval:
+        """AOPC minus that of random order after each step, (L + 1,), with pointwise intervals."""
+        difference = self.aopc_curves(explainer) - self.aopc_curves(RANDOM)
+        return bootstrap_mean(difference, seed=self.seed)
+
+    def difference(self, explainer: str, other: str) -> Interval:
+        """The paired difference of two explainers' AOPC, under the same noise on the same images."""
+        values = self.aopc_curves(explainer)[:, -1] - self.aopc_curves(other)[:, -1]
+        return bootstrap_mean(values, seed=self.seed)
+
+    def metrics(self) -> dict[str, dict[str, float | int]]:
+        """The numbers of ``metrics.json`` for this data set, by explainer."""
+        return {explainer: self._metrics_of(explainer) for explainer in self.explainers}
+
+    def _metrics_of(self, explainer: str) -> dict[str, float | int]:
+        absolute = bootstrap_mean(self.aopc_curves(explainer)[:, -1], seed=self.seed)
+        found = {
+            **_numbers("aopc", absolute),
+            **_numbers("relative_to_random", self.difference(explainer, RANDOM)),
+            "images": absolute.images,
+        }
+        rows = self.complexity["explainer"] == explainer
+        for measure in ("entropy", "png_kb", "jpeg_kb"):
+            found |= _numbers(
+                measure, bootstrap_mean(self.complexity[measure][rows], seed=self.seed)
+            )
+        found["zero_heatmaps"] = int(self.complexity["zero"][rows].sum())
+        found["nonfinite_heatmaps"] = int(self.complexity["nonfinite"][rows].sum())
+        curves = self.curves[explainer]
+        if "lerf" in curves and "morf" in curves:
+            between = abpc_per_image(curves["lerf"], curves["morf"])
+            found |= _numbers("abpc", bootstrap_mean(between, seed=self.seed))
+        return found
+
+    def relative_table(self) -> Table:
+        """The data of Figure 4: one row an explainer × step."""
+        table: Table = {
+            k: [] for k in ("data_set", "explainer", "step", "relative_aopc", "low", "high", "images")
+        }
+        for explainer in self.explainers:
+            if explainer == RANDOM:
+                continue
+            curve = self.relative_curve(explainer)
+            steps = len(curve.mean)
+            table["data_set"] += [self.name] * steps
+            table["explainer"] += [explainer] * steps
+            table["step"] += range(steps)
+            table["relative_aopc"] += curve.mean.tolist()
+            table["low"] += curve.low.tolist()
+            table["high"] += curve.high.tolist()
+            table["images"] += [curve.images] * steps
+        return table
+
+    def difference_table(self) -> Table:
+        """Paired differences in AOPC between all pairs of explainers, one row a pair."""
+        table: Table = {
+            k: [] for k in ("data_set", "explainer", "other", "difference", "low", "high", "images")
+        }
+        for i, explainer in enumerate(self.explainers):
+            for other in self.explainers[i + 1 :]:
+                interval = self.difference(explainer, other)
+                row = (self.name, explainer, other, *interval.numbers, interval.images)
+                for column, value in zip(table.values(), row, strict=True):
+                    column.append(value)
+        return table
+
+
+def _numbers(name: str, interval: Interval) -> dict[str, float]:
+    mean, low, high = interval.numbers
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def write_panels(panels: Sequence[Panel], folder: Path) -> Table:
+    """Write ``metrics.json``, ``figure4.csv`` and ``paired_differences.csv``; returns Figure 4's data."""
+    relative = _joined([panel.relative_table() for panel in panels])
+    write_json(folder / "metrics.json", {panel.name: panel.metrics() for panel in panels})
+    write_csv(folder / "figure4.csv", relative)
+    write_csv(
+        folder / "paired_differences.csv", _joined([panel.difference_table() for panel in panels])
+    )
+    return relative
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    return {name: [v for t in tables for v in t[name]] for name in tables[0]}

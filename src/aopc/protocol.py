@@ -1,0 +1,143 @@
+"""The paper's experiment on one set of images, and its result files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aopc.explainers import RANDOM, zero_heatmaps
+from aopc.measures.complexity import entropy, file_size
+from aopc.perturbation.engine import Curves, perturbation_curves
+from aopc.perturbation.regions import Order
+from aopc.perturbation.removal import ValueRange
+from aopc.progress import Progress, silent
+from aopc.tables import concatenated, read_table, write_table
+
+#: The curves of one explainer by order.
+CurvesByOrder = dict[Order, Curves]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The settings of region perturbation; see :func:`aopc.perturbation_curves`.
+
+    Attributes
+    ----------
+    orders
+        Which orders a heatmap is judged by; MoRF is needed for AOPC, LeRF too for ABPC.
+    random_orders
+        How many random orders the baseline averages for each image.
+    """
+
+    region_size: int
+    steps: int
+    repeats: int
+    random_orders: int
+    removal: str
+    seed: int
+    orders: tuple[Order, ...] = ("morf",)
+
+    def orders_of(self, explainer: str) -> tuple[Order, ...]:
+        """The orders to compute for an explainer: the baseline has random ones only."""
+        return ("random",) if explainer == RANDOM else self.orders
+
+    def as_parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def curves_of(
+    explainer: str,
+    model: nn.Module,
+    images: Tensor,
+    heatmaps: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    image_ids: Sequence[str],
+    protocol: Protocol,
+    value_range: ValueRange,
+    progress: Progress = silent,
+) -> CurvesByOrder:
+    """The curves of one explainer's heatmaps, or of the random baseline."""
+    return {
+        order: perturbation_curves(
+            model,
+            images,
+            None if order == "random" else heatmaps,
+            targets,
+            region_size=protocol.region_size,
+            steps=protocol.steps,
+            repeats=protocol.repeats,
+            order=order,
+            removal=protocol.removal,
+            seed=protocol.seed,
+            orders_per_image=protocol.random_orders,
+            value_range=value_range,
+            image_ids=image_ids,
+            progress=progress,
+        )
+        for order in protocol.orders_of(explainer)
+    }
+
+
+def write_curves(path: Path, curves: CurvesByOrder, origin: Mapping[str, Any]) -> None:
+    """Write curves as a tidy table, one row an order × image × trajectory.
+
+    Columns: order, image, target, trajectory, logits and probabilities (lists of L + 1 float32).
+    """
+    parts = [_curve_columns(order, c) for order, c in curves.items()]
+    write_table(path, concatenated(parts), origin)
+
+
+def _curve_columns(order: Order, curves: Curves) -> dict[str, NDArray[Any]]:
+    images, trajectories, points = curves.logits.shape
+    return {
+        "order": np.full(images * trajectories, order, dtype=object),
+        "image": np.repeat(np.array(curves.image_ids, dtype=object), trajectories),
+        "target": np.repeat(curves.targets, trajectories),
+        "trajectory": np.tile(np.arange(trajectories), images),
+        "logits": curves.logits.reshape(-1, points),
+        "probabilities": curves.probabilities.reshape(-1, points),
+    }
+
+
+def read_curves(*paths: Path) -> CurvesByOrder:
+    """Read what :func:`write_curves` wrote; several files are the parts of one set of images."""
+    table = concatenated([read_table(path) for path in paths])
+    curves: CurvesByOrder = {}
+    for order in dict.fromkeys(table["order"].tolist()):
+        rows = table["order"] == order
+        trajectories = int(table["trajectory"][rows].max()) + 1
+        shape = (-1, trajectories, table["logits"].shape[1])
+        curves[order] = Curves(
+            logits=table["logits"][rows].reshape(shape),
+            probabilities=table["probabilities"][rows].reshape(shape),
+            targets=table["target"][rows][::trajectories],
+            image_ids=tuple(table["image"][rows][::trajectories].tolist()),
+        )
+    return curves
+
+
+def complexity_columns(
+    explainer: str, heatmaps: NDArray[np.float32], image_ids: Sequence[str], rendering: str
+) -> dict[str, list[Any]]:
+    """Entropy and file sizes of heatmaps, one row an image; NaN where a heatmap is not finite."""
+    finite = np.isfinite(heatmaps).all(axis=(1, 2))
+    nan = float("nan")
+    measured = [
+        (entropy(h, rendering), file_size(h, "png", rendering), file_size(h, "jpeg", rendering))
+        if ok
+        else (nan, nan, nan)
+        for h, ok in zip(heatmaps, finite, strict=True)
+    ]
+    return {
+        "explainer": [explainer] * len(measured),
+        "image": list(image_ids),
+        "entropy": [m[0] for m in measured],
+        "png_kb": [m[1] for m in measured],
+        "jpeg_kb": [m[2] for m in measured],
+        "zero": zero_heatmaps(heatmaps).tolist(),
+        "nonfinite": (~finite).tolist(),
+    }

@@ -1,0 +1,69 @@
+"""Long computations in parts that survive a kill.
+
+A part's file lies under a key made of all that determines it, is written under a temporary name
+and renamed, and is used again if the computation starts again. Parts are removed once the whole
+result is written.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from aopc.errors import InputError
+from aopc.tables import code_version
+
+
+#: (name of the part, function that writes its files to a folder) → that folder.
+Shard = Callable[[str, Callable[[Path], None]], Path]
+
+
+@contextmanager
+def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
+    """A folder for the parts of one computation.
+
+    Parameters
+    ----------
+    cache
+        Where such folders lie; not under version control.
+    identity
+        All that determines the result, as JSON can hold it: parameters, hashes of the input. The
+        package's code version is added.
+
+    Yields
+    ------
+    shard(name, compute)
+        Returns the folder of the part ``name``, after ``compute(folder)`` wrote its files where it
+        is not there yet. Another process with the same identity waits. The parts are removed at the
+        end of the context, also after an InputError, but not after an interruption.
+    """
+    import torch
+
+    whole = {**identity, "code": code_version(), "torch": torch.__version__}
+    key = hashlib.blake2b(json.dumps(whole, sort_keys=True).encode(), digest_size=16).hexdigest()
+    folder = cache / key
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = cache / f"{key}.lock"
+    with FileLock(lock):
+
+        def shard(name: str, compute: Callable[[Path], None]) -> Path:
+            path = folder / name
+            if not path.exists():
+                temporary = folder / f".{name}"
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir(parents=True)
+                compute(temporary)
+                temporary.rename(path)
+            return path
+
+        try:
+            yield shard
+        except InputError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)

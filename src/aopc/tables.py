@@ -1,0 +1,136 @@
+"""Result files: tidy Parquet tables and heatmap arrays that carry their own origin.
+
+All writing goes to a temporary name first and is renamed, so a file is whole or not there.
+"""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from aopc.errors import InputError
+
+_METADATA_KEY = b"aopc"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``, of the same suffix, to write to; it is renamed to ``path``
+    if all went well.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written there.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """A hash of the package's source text: which code computed a file."""
+    root = Path(__file__).parent
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """A hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def metadata(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What every result file says about itself."""
+    return {"parameters": dict(parameters), "code": code_version()}
+
+
+def write_table(
+    path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], origin: Mapping[str, Any]
+) -> None:
+    """Write columns of equal length as Parquet, with ``origin`` (:func:`metadata`) in its schema.
+
+    An array of two dimensions becomes a column of lists.
+    """
+    arrays = {name: _column(values) for name, values in columns.items()}
+    table = pa.table(arrays).replace_schema_metadata({_METADATA_KEY: json.dumps(dict(origin))})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _column(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        flat = pa.array(np.ascontiguousarray(values).ravel())
+        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pa.array(values)
+
+
+def read_table(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a Parquet file; a column of lists as an array of two dimensions."""
+    table = pq.read_table(path)
+    return {name: _values(table[name].combine_chunks()) for name in table.column_names}
+
+
+def _values(column: pa.Array) -> NDArray[Any]:
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks)
+    if pa.types.is_fixed_size_list(column.type):
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(len(column), column.type.list_size)
+    return column.to_numpy(zero_copy_only=False)
+
+
+def concatenated(tables: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The rows of several tables with the same columns."""
+    return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write columns of equal length as CSV, numbers with six significant digits."""
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
+
+
+def write_array(path: Path, values: NDArray[Any]) -> None:
+    """Write an array as ``.npy``, readable as a memory map."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """A memory map of an ``.npy`` file."""
+    return np.load(path, mmap_mode="r")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with sorted keys, for readable differences between versions."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
