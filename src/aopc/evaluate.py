@@ -14,13 +14,13 @@ from aopc.errors import InputError
 from aopc.explainers import RANDOM, get_explainer, heatmaps, listed
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
-from aopc.measures.complexity import DEFAULT_RENDERING
+from aopc.measures.complexity import DEFAULT_RENDERING, complexity_columns
 from aopc.measures.summary import Panel, write_panels
 from aopc.models.inference import predict
 from aopc.models.preprocessing import Preprocessing
 from aopc.perturbation.regions import Grid
 from aopc.progress import Progress, progress_bar
-from aopc.protocol import Protocol, complexity_columns, curves_of, read_curves, write_curves
+from aopc.protocol import Protocol, curves_of, read_curves, write_curves
 from aopc.shards import shards
 from aopc.tables import (
     concatenated,

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aopc.explainers import RANDOM, zero_heatmaps
-from aopc.measures.complexity import entropy, file_size
+from aopc.explainers import RANDOM
 from aopc.perturbation.engine import Curves, perturbation_curves
 from aopc.perturbation.regions import Order
 from aopc.perturbation.removal import ValueRange
@@ -118,26 +117,3 @@ def read_curves(*paths: Path) -> CurvesByOrder:
             image_ids=tuple(table["image"][rows][::trajectories].tolist()),
         )
     return curves
-
-
-def complexity_columns(
-    explainer: str, heatmaps: NDArray[np.float32], image_ids: Sequence[str], rendering: str
-) -> dict[str, list[Any]]:
-    """Entropy and file sizes of heatmaps, one row an image; NaN where a heatmap is not finite."""
-    finite = np.isfinite(heatmaps).all(axis=(1, 2))
-    nan = float("nan")
-    measured = [
-        (entropy(h, rendering), file_size(h, "png", rendering), file_size(h, "jpeg", rendering))
-        if ok
-        else (nan, nan, nan)
-        for h, ok in zip(heatmaps, finite, strict=True)
-    ]
-    return {
-        "explainer": [explainer] * len(measured),
-        "image": list(image_ids),
-        "entropy": [m[0] for m in measured],
-        "png_kb": [m[1] for m in measured],
-        "jpeg_kb": [m[2] for m in measured],
-        "zero": zero_heatmaps(heatmaps).tolist(),
-        "nonfinite": (~finite).tolist(),
-    }

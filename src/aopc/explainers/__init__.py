@@ -6,8 +6,7 @@ on the device and in the precision of the images.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,26 +58,16 @@ EXPLAINERS: dict[str, Explainer] = {
 }
 
 
-def get_explainer(name: str, settings: Mapping[str, Any] | None = None) -> Explainer:
-    """The explainer called ``name``, or the user's own.
-
-    Parameters
-    ----------
-    name
-        A key of :data:`EXPLAINERS`, a dotted path ``package.module:function``, or a name of the
-        user's choice if ``settings`` say which function it stands for.
-    settings
-        Keyword arguments for the explainer. The key ``function`` names the explainer, in which
-        case ``name`` is only a label.
+def get_explainer(name: str) -> Explainer:
+    """The explainer called ``name``: a key of :data:`EXPLAINERS`, or ``package.module:function``.
 
     Raises
     ------
     InputError
         If there is no such explainer.
     """
-    arguments = dict(settings or {})
-    explainer = resolve("explainer", EXPLAINERS, str(arguments.pop("function", name)))
-    return partial(explainer, **arguments) if arguments else explainer
+    explainer: Explainer = resolve("explainer", EXPLAINERS, name)
+    return explainer
 
 
 def heatmaps(
@@ -154,11 +143,6 @@ def heatmaps(
         )
     maps[broken] = np.nan
     return maps
-
-
-def zero_heatmaps(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which heatmaps are zero everywhere and so rank nothing, (N, H, W) → (N,)."""
-    return (maps == 0).all(axis=(1, 2))
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -1,6 +1,7 @@
 """95 % intervals by resampling images."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from aopc.streams import Stream
 LEVEL = 0.95
 RESAMPLES = 10_000
 
-_VALUES_AT_ONCE = 4_000_000
+_CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,21 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
 def _resampled_means(
     flat: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """(N, K) → (resamples, K), in parts of bounded memory."""
-    images = len(flat)
-    stream = Stream(seed, "bootstrap", images)
-    rows = max(1, _VALUES_AT_ONCE // images)
-    parts = []
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        draws = (stream.uniform((count, images)).astype(np.float64) * images).astype(np.int64)
-        cells = draws + np.arange(count)[:, None] * images
-        chosen = np.bincount(cells.ravel(), minlength=count * images).reshape(count, images)
-        parts.append(chosen @ flat / images)
-    return np.concatenate(parts)
+    """(N, K) → (resamples, K)."""
+    rows = max(1, _CELLS_AT_ONCE // len(flat))
+    parts = [
+        _resample_counts(len(flat), start, min(start + rows, resamples), seed) @ flat
+        for start in range(0, resamples, rows)
+    ]
+    return np.concatenate(parts) / len(flat)
+
+
+@lru_cache(maxsize=8)
+def _resample_counts(images: int, first: int, last: int, seed: int) -> NDArray[np.float64]:
+    """How often the resamples ``first`` to ``last`` − 1 hold each image, (last − first, images)."""
+    count = last - first
+    uniform = Stream(seed, "bootstrap", images, first).uniform((count, images))
+    draws = (uniform.astype(np.float64) * images).astype(np.int64)
+    cells = draws + np.arange(count)[:, None] * images
+    counts = np.bincount(cells.ravel(), minlength=count * images)
+    return counts.reshape(count, images).astype(np.float64)

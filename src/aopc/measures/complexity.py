@@ -8,7 +8,8 @@ any other difference; the others are there to see what that choice does.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,3 +85,31 @@ def file_size(heatmap: ArrayLike, format: str, rendering: str = DEFAULT_RENDERIN
     file = io.BytesIO()
     Image.fromarray(render(heatmap, rendering)).save(file, format=format, **FORMATS[format])
     return file.tell() / KB
+
+
+def zero_heatmaps(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which heatmaps are zero everywhere and so rank nothing, (N, H, W) → (N,)."""
+    return (maps == 0).all(axis=(1, 2))
+
+
+def complexity_columns(
+    explainer: str, heatmaps: NDArray[np.float32], image_ids: Sequence[str], rendering: str
+) -> dict[str, list[Any]]:
+    """Entropy and file sizes of heatmaps, one row an image; NaN where a heatmap is not finite."""
+    finite = np.isfinite(heatmaps).all(axis=(1, 2))
+    nan = float("nan")
+    measured = [
+        (entropy(h, rendering), file_size(h, "png", rendering), file_size(h, "jpeg", rendering))
+        if ok
+        else (nan, nan, nan)
+        for h, ok in zip(heatmaps, finite, strict=True)
+    ]
+    return {
+        "explainer": [explainer] * len(measured),
+        "image": list(image_ids),
+        "entropy": [m[0] for m in measured],
+        "png_kb": [m[1] for m in measured],
+        "jpeg_kb": [m[2] for m in measured],
+        "zero": zero_heatmaps(heatmaps).tolist(),
+        "nonfinite": (~finite).tolist(),
+    }

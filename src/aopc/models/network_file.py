@@ -1,0 +1,52 @@
+"""A trained network as a file that says how to build it and how to feed it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from aopc.models import ARCHITECTURES
+from aopc.models.preprocessing import Preprocessing
+from aopc.registry import resolve
+from aopc.tables import atomic
+
+
+def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Sequential:
+    """A network of a registered architecture, or of the user's own by dotted path."""
+    model: nn.Sequential = resolve("architecture", ARCHITECTURES, architecture)(
+        classes=classes, **settings
+    )
+    return model
+
+
+def save_network(
+    path: Path,
+    model: nn.Module,
+    architecture: str,
+    classes: int,
+    settings: Mapping[str, Any],
+    preprocessing: Preprocessing,
+    origin: Mapping[str, Any],
+) -> None:
+    """Write a network with all that is needed to use it."""
+    content = {
+        "architecture": architecture,
+        "classes": classes,
+        "settings": dict(settings),
+        "state_dict": model.state_dict(),
+        "preprocessing": asdict(preprocessing),
+        "origin": dict(origin),
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_network(path: Path) -> tuple[nn.Sequential, Preprocessing]:
+    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    model = build(content["architecture"], content["classes"], content["settings"])
+    model.load_state_dict(content["state_dict"])
+    return model.eval(), Preprocessing(**content["preprocessing"])

@@ -1,0 +1,82 @@
+"""Stage: the perturbation curves of one explainer on one panel."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aopc.explainers import RANDOM
+from aopc.measures.bootstrap import bootstrap_mean
+from aopc.measures.curves import aopc_curves
+from aopc.progress import progress_bar
+from aopc.protocol import Protocol, curves_of, read_curves, write_curves
+from aopc.shards import shards
+from aopc.stages.panel import StoredPanel
+from aopc.stages.stage import CACHE, DATA, run_stage, section
+from aopc.tables import file_hash, metadata, read_array
+from aopc.tracking.journal import StageRun
+
+#: Images in one part of the work that survives a kill.
+PART_IMAGES = 50
+
+
+def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> None:
+    settings = dict(section(params, "perturbation"))
+    settings["orders"] = tuple(settings["orders"])
+    region_size = section(params, "panels", panel, "region_size")
+    protocol = Protocol(region_size=region_size, seed=params["seed"], **settings)
+    stored = StoredPanel(DATA / "panels" / panel)
+    maps_file = DATA / "heatmaps" / panel / explainer / "heatmaps.npy"
+    dataset, model, preprocessing, images = stored.load()
+    maps, targets = read_array(maps_file), stored.targets()
+    run.params = {"panel": panel, "explainer": explainer, **protocol.as_parameters()}
+    origin = metadata(run.params)
+    inputs = [file_hash(f) for f in (stored.network_file, stored.images_file, maps_file)]
+    starts = range(0, len(dataset), PART_IMAGES)
+    total = len(dataset) * len(protocol.orders_of(explainer))
+    forwards, seconds = 0, 0.0
+    with (
+        shards(CACHE / "shards", {**run.params, "inputs": inputs}) as shard,
+        progress_bar(total, f"{panel} {explainer}", "curves") as progress,
+    ):
+        files = []
+        for start in starts:
+            part = slice(start, start + PART_IMAGES)
+
+            def compute(folder: Path, part: slice = part) -> None:
+                nonlocal forwards, seconds
+                began = time.perf_counter()
+                curves = curves_of(
+                    explainer,
+                    model,
+                    images[part],
+                    np.asarray(maps[part]),
+                    targets[part],
+                    dataset.ids[part],
+                    protocol,
+                    preprocessing.value_range,
+                    progress,
+                )
+                seconds += time.perf_counter() - began
+                forwards += sum(c.forwards for c in curves.values())
+                write_curves(folder / "curves.parquet", curves, origin)
+
+            files.append(shard(f"{start:06d}", compute) / "curves.parquet")
+        curves = read_curves(*files)
+        write_curves(DATA / "curves" / panel / f"{explainer}.parquet", curves, origin)
+    values = aopc_curves(curves["random" if explainer == RANDOM else protocol.orders[0]])
+    interval = bootstrap_mean(values, seed=params["seed"])
+    run.metrics = {
+        "aopc": float(interval.mean[-1]),
+        "aopc_low": float(interval.low[-1]),
+        "aopc_high": float(interval.high[-1]),
+        "images": interval.images,
+    }
+    if seconds:
+        run.metrics["forwards_per_second"] = forwards / seconds
+    run.curves = {"aopc_by_step": interval.mean.tolist()}
+
+
+def main() -> None:
+    run_stage("perturbation", ("panel", "explainer"), work)

@@ -1,0 +1,129 @@
+"""Notes of finished stage runs, one JSON file each."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "zennit", "numpy", "dvc", "mlflow")
+
+
+@dataclass
+class StageRun:
+    """What MLflow should know about one run of a stage.
+
+    Attributes
+    ----------
+    name
+        Of the stage, with its matrix items.
+    params
+        Settings that the stage used.
+    metrics
+        Single numbers.
+    curves
+        Name → values by step.
+    artifacts
+        Files to log, relative to the repository.
+    tags
+        Git commit, hardware, versions.
+    start, end
+        Seconds since 1970.
+    status
+        As MLflow calls it: FINISHED, FAILED or KILLED.
+    """
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    artifacts: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    start: float = field(default_factory=time.time)
+    end: float = 0.0
+    status: str = "RUNNING"
+
+    def finish(self, status: str) -> None:
+        """Note the end, the wall time and where it ran."""
+        self.end = time.time()
+        self.status = status
+        self.metrics["wall_seconds"] = self.end - self.start
+        self.tags |= {"git_commit": git_commit(), **hardware(), **versions()}
+
+
+class Journal:
+    """A folder of notes which wait to be logged."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def append(self, run: StageRun) -> None:
+        """Keep a note; where that fails, say so and go on."""
+        name = f"{run.end:.6f}-{os.getpid()}.json"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary = self._folder / f".{name}"
+            temporary.write_text(json.dumps(asdict(run)), encoding="utf-8")
+            temporary.rename(self._folder / name)
+        except OSError as error:
+            print(f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr)
+
+    def pending(self) -> list[tuple[Path, StageRun]]:
+        """The notes that wait, oldest first; a file that is not a note is passed over by name."""
+        notes = []
+        for path in sorted(self._folder.glob("[0-9]*.json")):
+            try:
+                notes.append((path, StageRun(**json.loads(path.read_text(encoding="utf-8")))))
+            except (ValueError, TypeError) as error:
+                print(f"aopc: {path} is no note of a run, passed over ({error})", file=sys.stderr)
+        return notes
+
+
+def git_commit() -> str:
+    """The commit of the current folder, "-dirty" added where tracked files differ from it."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return f"{head}-dirty" if _git("status", "--porcelain", "-uno", "--", "src") else head
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
+
+
+def hardware() -> dict[str, str]:
+    """CPU, cores and GPU, the last only where torch is in use."""
+    found = {"cpu": _cpu_name(), "cores": str(os.cpu_count()), "gpu": "none"}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
