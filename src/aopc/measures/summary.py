@@ -57,6 +57,10 @@ class Panel:
         order = "random" if explainer == RANDOM else "morf"
         return aopc_curves(self.curves[explainer][order])
 
+    def absolute(self, explainer: str) -> Interval:
+        """AOPC after all steps."""
+        return bootstrap_mean(self.aopc_curves(explainer)[:, -1], seed=self.seed)
+
     def relative_curve(self, explainer: str) -> Interval:
         """AOPC minus that of random order after each step, (L + 1,), with pointwise intervals."""
         difference = self.aopc_curves(explainer) - self.aopc_curves(RANDOM)
@@ -72,7 +76,7 @@ class Panel:
         return {explainer: self._metrics_of(explainer) for explainer in self.explainers}
 
     def _metrics_of(self, explainer: str) -> dict[str, float | int]:
-        absolute = bootstrap_mean(self.aopc_curves(explainer)[:, -1], seed=self.seed)
+        absolute = self.absolute(explainer)
         found = {
             **_numbers("aopc", absolute),
             **_numbers("relative_to_random", self.difference(explainer, RANDOM)),

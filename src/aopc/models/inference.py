@@ -33,6 +33,21 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def to_device(model: nn.Module, name: str | None = None) -> nn.Module:
+    """The model on the named device, or on the best one.
+
+    Raises
+    ------
+    InputError
+        If there is no such device here.
+    """
+    try:
+        return model.to(torch.device(name) if name else best_device())
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot use the device {name!r}: give cpu, or leave it out ({reason})") from error
+
+
 def default_batch_size(model: nn.Module, image_shape: tuple[int, ...]) -> int:
     """Images a batch: few large ones on a CPU, whose caches they should fit, many on a GPU."""
     values = int(np.prod(image_shape))

@@ -1,0 +1,127 @@
+"""The command ``aopc``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aopc.errors import InputError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Evaluate heatmaps by region perturbation, after Samek et al. (arXiv:1509.06321)."""
+
+
+@app.command()
+def evaluate(
+    images: Annotated[Path, typer.Option(help="Folder of images, flat or with subfolders.")],
+    model: Annotated[str, typer.Option(help="Architecture, as torchvision.models calls it.")],
+    weights: Annotated[Path, typer.Option(help="State dict of the model, as torch.save wrote it.")],
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Class ids in the order of the model's outputs, one a line."),
+    ] = None,
+    preprocessing: Annotated[
+        str, typer.Option(help="imagenet (torchvision's) or caffe (weights trained by Caffe).")
+    ] = "imagenet",
+    explainers: Annotated[
+        str, typer.Option(help="Names with commas between them, package.module:function, or all.")
+    ] = "all",
+    limit: Annotated[int | None, typer.Option(help="A seeded random sample of so many.")] = None,
+    first: Annotated[int | None, typer.Option(help="The first so many by name.")] = None,
+    region_size: Annotated[int, typer.Option(help="Side of a region in pixels.")] = 9,
+    steps: Annotated[int, typer.Option(help="Regions to remove, one a step.")] = 100,
+    repeats: Annotated[int, typer.Option(help="Repeats with fresh noise.")] = 10,
+    random_orders: Annotated[
+        int | None,
+        typer.Option(help="Random orders an image for the baseline; default: repeats, at least 3."),
+    ] = None,
+    lerf: Annotated[bool, typer.Option(help="Least relevant first too, for ABPC.")] = False,
+    removal: Annotated[str, typer.Option(help="uniform, dirichlet, mean or blur.")] = "uniform",
+    seed: Annotated[int, typer.Option(help="Of the sample, the noise and the bootstrap.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Of the data set; default: the folder's.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default: the best.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+) -> None:
+    """Run the paper's protocol on a folder of images and a network with weights from a file."""
+    # Imported here so that --help and wrong options answer at once.
+    from aopc.datasets.folder import image_folder, read_classes
+    from aopc.evaluate import Evaluation
+    from aopc.evaluate import evaluate as run
+    from aopc.explainers import EXPLAINERS, get_explainer
+    from aopc.models.inference import to_device
+    from aopc.models.preprocessing import PREPROCESSINGS
+    from aopc.models.torchvision_models import load_torchvision_model
+    from aopc.perturbation.removal import REMOVALS
+    from aopc.protocol import Protocol
+    from aopc.registry import resolve
+    from aopc.results_text import outcome_table
+    from aopc.tables import file_hash
+
+    if limit is not None and first is not None:
+        raise InputError("give --limit (a random sample) or --first, not both")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: give a folder for --out")
+    chosen = list(EXPLAINERS) if explainers == "all" else explainers.split(",")
+    for explainer in chosen:
+        get_explainer(explainer)
+    resolve("removal", REMOVALS, removal)
+    prepare = resolve("preprocessing", PREPROCESSINGS, preprocessing)
+    class_ids = read_classes(classes) if classes is not None else None
+    folder = image_folder(images)
+    if limit is not None:
+        folder = folder.sample(limit, seed)
+    if first is not None:
+        folder = folder.first(first)
+    network = load_torchvision_model(model, weights, caffe=preprocessing == "caffe")
+    job = Evaluation(
+        name=name or images.resolve().name,
+        folder=folder,
+        model=to_device(network, device),
+        preprocessing=prepare,
+        class_ids=class_ids,
+        explainers=chosen,
+        protocol=Protocol(
+            region_size=region_size,
+            steps=steps,
+            repeats=repeats,
+            random_orders=random_orders or max(3, repeats),
+            removal=removal,
+            seed=seed,
+            orders=("morf", "lerf") if lerf else ("morf",),
+        ),
+        origin={"model": model, "weights": file_hash(weights)},
+    )
+    outcome = run(job, out)
+    for warning in outcome.warnings:
+        print(f"aopc: {warning}", file=sys.stderr)
+    print(outcome_table(outcome))
+    print(f"wrote {out}")
+
+
+@app.command()
+def track() -> None:
+    """Log to MLflow what could not be logged when the pipeline ran."""
+    from aopc.stages.stage import JOURNAL, PARAMS, read_params
+    from aopc.tracking.store import log_pending
+
+    print(log_pending(JOURNAL, read_params(), [PARAMS, Path("dvc.lock")]))
+
+
+def main() -> None:
+    """Run the command; the user's mistakes end in one line and status 2."""
+    # A waiting thread that spins takes the core from the one that works, wherever another
+    # process runs too; must be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except InputError as error:
+        print(f"aopc: {error}", file=sys.stderr)
+        sys.exit(2)
