@@ -7,9 +7,11 @@ from typing import Any
 
 from aopc.errors import InputError
 
+MOST_LISTED = 20
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not known: the nearest known one, and all of them.
+    """A hint for a name that is not known: the nearest known ones, and all where they are few.
 
     Examples
     --------
@@ -17,9 +19,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'lrp-epsilon-100'? Known: lrp-epsilon-100, random"
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known: {', '.join(names)}"
+    listed = names if len(names) <= MOST_LISTED else [*close, f"and {len(names) - len(close)} more"]
+    return f"{hint}Known: {', '.join(listed)}"
 
 
 def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:

@@ -21,9 +21,6 @@ from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
 from aopc.explainers.gradients import backward_from_target
 from aopc.explainers.layers import require_known_layers
 
-#: Added to a denominator of the αβ rule, with its sign: a zero denominator passes nothing on.
-STABILIZER = 1e-9
-
 Normalisation = Literal["taylor", "identity"]
 
 #: Layers through which relevance passes as the gradient does: maxima and reshapes.
@@ -81,6 +78,14 @@ def _window_sum(values: Tensor, size: int, adjoint: bool = False) -> Tensor:
         before, after = after, before
     padded = nn.functional.pad(values, (0, 0) * (values.ndim - 2) + (before, after))
     return padded.unfold(1, size, 1).sum(-1)
+
+
+def _nonzero(denominators: Tensor) -> Tensor:
+    """Zero denominators made infinite, so that they pass nothing on; the others as they are.
+
+    Below 1e-30 a quotient could overflow in float32, and there is no relevance worth the name.
+    """
+    return torch.where(denominators.abs() < 1e-30, torch.inf, denominators)
 
 
 def _composite(
@@ -150,8 +155,8 @@ def lrp_alpha_beta(
     :func:`lrp_epsilon`.
     """
     composite = _composite(
-        lambda: AlphaBeta(alpha=alpha, beta=beta, stabilizer=STABILIZER),
-        lambda: Norm(stabilizer=STABILIZER),
+        lambda: AlphaBeta(alpha=alpha, beta=beta, stabilizer=_nonzero),
+        lambda: Norm(stabilizer=_nonzero),
         normalisation,
     )
     return _lrp(model, images, targets, composite)

@@ -1,0 +1,42 @@
+"""What several tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real images and trained networks; see CONTRIBUTING.md."""
+    folder = os.environ.get("AOPC_REAL_DATA")
+    if not folder:
+        pytest.skip("AOPC_REAL_DATA is not set: no real data to test on")
+    return Path(folder)
+
+
+def small_network(*, bias: bool = True, lrn: bool = True, seed: int = 0) -> nn.Sequential:
+    """Stride, padding, groups, max-pooling with the ceil rule, LRN, three classes; 3 × 13 × 13."""
+    torch.manual_seed(seed)
+    layers = [
+        nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=bias),
+        nn.ReLU(),
+        nn.MaxPool2d(2, stride=2, ceil_mode=True),
+        *([nn.LocalResponseNorm(3, alpha=0.5, beta=0.75, k=1.5)] if lrn else []),
+        nn.Conv2d(8, 12, 3, padding=1, groups=2, bias=bias),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(12 * 4 * 4, 16, bias=bias),
+        nn.ReLU(),
+        nn.Linear(16, 3, bias=bias),
+    ]
+    return nn.Sequential(*layers).eval()
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    return small_network()
