@@ -21,7 +21,9 @@ class Step:
     winners: np.ndarray | None = None
 
 
-def convolution_matrix(layer: nn.Conv2d, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+def convolution_matrix(
+    layer: nn.Conv2d, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[int, ...]]:
     channels, height, width = shape
     weight = layer.weight.detach().double().numpy()
     out, per_group, kh, kw = weight.shape
@@ -187,7 +189,9 @@ def _lrn(step: Step, relevance: np.ndarray) -> np.ndarray:
     return result
 
 
-def lrp(model: nn.Sequential, image: np.ndarray, target: int, rule: str, **settings: float) -> np.ndarray:
+def lrp(
+    model: nn.Sequential, image: np.ndarray, target: int, rule: str, **settings: float
+) -> np.ndarray:
     """The relevance of each input, (C, H, W), by the rule "epsilon" or "alpha_beta"."""
     steps = forward(model, image)
     relevance = _start(steps, target)

@@ -4,17 +4,17 @@ import copy
 
 import numpy as np
 import pytest
-import reference
 import torch
-from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 import aopc
+import reference
 from aopc.explainers import EXPLAINERS
 from aopc.explainers.lrp import lrp_alpha_beta, lrp_epsilon
 from aopc.measures.complexity import zero_heatmaps
+from conftest import small_network
 
 SEEDS = st.integers(0, 10_000)
 
@@ -203,7 +203,7 @@ def test_nonfinite_heatmaps_name_the_image_or_become_nan(network: nn.Sequential)
         result[0, 3, 4] = float("inf")
         return result
 
-    with pytest.raises(aopc.InputError, match="image cat.png"):
+    with pytest.raises(aopc.InputError, match=r"image cat\.png"):
         aopc.heatmaps(network, images(2), broken, image_ids=["cat.png", "dog.png"])
     maps = aopc.heatmaps(network, images(2), broken, allow_nonfinite=True)
     assert np.isnan(maps[0]).all()

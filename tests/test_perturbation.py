@@ -1,9 +1,10 @@
 """The perturbation engine: what must hold for every model, image and order."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
-from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -12,6 +13,7 @@ import aopc
 from aopc.perturbation.regions import Grid, heatmap_orders, random_orders
 from aopc.perturbation.removal import REMOVALS, ValueRange
 from aopc.streams import Stream
+from conftest import small_network
 
 RANGE = ValueRange((-1.0, -2.0, 0.0), (1.0, 3.0, 0.5))
 
@@ -64,10 +66,12 @@ def test_a_step_changes_one_region_and_all_steps_change_all(
     seen = torch.cat(model.seen)
     assert len(seen) == grid.count + 1
     torch.testing.assert_close(seen[0], x[0], rtol=0, atol=0)
-    replacement = torch.from_numpy(REMOVALS[removal](x[0].numpy(), RANGE, Stream(seed, "noise", "0", 0)))
+    replacement = torch.from_numpy(
+        REMOVALS[removal](x[0].numpy(), RANGE, Stream(seed, "noise", "0", 0))
+    )
     torch.testing.assert_close(seen[-1], replacement, rtol=0, atol=0)
     changed_before: set[int] = set()
-    for before, after in zip(seen[:-1], seen[1:], strict=True):
+    for before, after in pairwise(seen):
         differs = (before != after).any(0).numpy()
         regions = set(grid.region_of_pixel[differs].tolist())
         assert len(regions) <= 1
@@ -286,6 +290,12 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(p.requires_grad for p in model.parameters())
 
 
+@pytest.mark.parametrize("ends", [((0.0,), (0.0,)), ((0.0, 1.0), (1.0,)), ((0.0,), (np.inf,))])
+def test_impossible_value_ranges_are_said(ends: tuple) -> None:
+    with pytest.raises(aopc.InputError, match="one finite low and one higher high"):
+        ValueRange(*ends)
+
+
 class Nan(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         scores = x.flatten(1)[:, :3].clone()
@@ -310,16 +320,19 @@ class Nan(nn.Module):
         ({"image_ids": ["a", "a"]}, "2 different names"),
         ({"images": torch.zeros(2, 13, 13)}, r"shape \(N, C, H, W\)"),
         ({"images": torch.full((2, 3, 13, 13), torch.nan)}, "NaN"),
-        ({"value_range": ((0.0,), (0.0,))}, "value range"),
         ({"removal": lambda image, values, stream: image[0]}, "removal must return"),
     ],
 )
 def test_bad_input_is_said_in_one_line(network: nn.Module, change: dict, message: str) -> None:
     x = images(2, 13, 13)
-    options = {"images": x, "heatmaps": x.sum(1), "region_size": 3, "steps": 3, "repeats": 1} | change
+    options = {
+        "images": x,
+        "heatmaps": x.sum(1),
+        "region_size": 3,
+        "steps": 3,
+        "repeats": 1,
+    } | change
     with pytest.raises(aopc.InputError, match=message) as caught:
-        if isinstance(options.get("value_range"), tuple):
-            options["value_range"] = ValueRange(*options["value_range"])
         aopc.perturbation_curves(network, options.pop("images"), **options)
     assert "\n" not in str(caught.value)
 

@@ -46,7 +46,9 @@ def evaluate(
     lerf: Annotated[bool, typer.Option(help="Least relevant first too, for ABPC.")] = False,
     removal: Annotated[str, typer.Option(help="uniform, dirichlet, mean or blur.")] = "uniform",
     seed: Annotated[int, typer.Option(help="Of the sample, the noise and the bootstrap.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Of the data set; default: the folder's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the data set; default: the folder's.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default: the best.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
 ) -> None:

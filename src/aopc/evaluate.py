@@ -137,7 +137,7 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
 
 def _predictions(job: Evaluation, parts: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """The predicted classes of each part. Any unreadable image or unfit model shows here, early."""
-    targets = []
+    targets: list[np.ndarray] = []
     with progress_bar(len(job.folder.ids), "predict") as progress:
         for part in parts:
             images = job.input(part)
@@ -250,7 +250,9 @@ def _warnings(panel: Panel) -> list[str]:
             flags = panel.complexity[kind][rows].astype(bool)
             if flags.any():
                 affected = listed(images[flags].tolist())
-                found.append(f"{flags.sum()} of {len(images)} heatmaps of {name} {meaning} ({affected})")
+                found.append(
+                    f"{flags.sum()} of {len(images)} heatmaps of {name} {meaning} ({affected})"
+                )
     return found
 
 

@@ -15,7 +15,8 @@ def silent(count: int) -> None:
 @contextmanager
 def progress_bar(total: int, label: str, unit: str = "images") -> Iterator[Progress]:
     """A bar on standard error with the rate and the time left; lines now and then where there is
-    no terminal."""
+    no terminal.
+    """
     from tqdm import tqdm
 
     quiet = not sys.stderr.isatty()

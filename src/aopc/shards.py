@@ -18,7 +18,6 @@ from filelock import FileLock
 from aopc.errors import InputError
 from aopc.tables import code_version
 
-
 #: (name of the part, function that writes its files to a folder) → that folder.
 Shard = Callable[[str, Callable[[Path], None]], Path]
 

@@ -43,10 +43,9 @@ def _star() -> Polygon:
 
 def _cross() -> Polygon:
     w = 0.32
-    return np.array(
-        [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w)]
-        + [(w, 1), (-w, 1), (-w, w), (-1, w), (-1, -w), (-w, -w)]
-    )
+    right = [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w)]
+    left = [(w, 1), (-w, 1), (-w, w), (-1, w), (-1, -w), (-w, -w)]
+    return np.array([*right, *left])
 
 
 def _ring() -> Polygon:
@@ -162,7 +161,7 @@ def _clouds(dice: _Dice, grains: tuple[int, ...]) -> Plane:
     for grain in grains:
         coarse = Image.fromarray(2 * dice.plane(grain, grain) - 1)
         total += np.asarray(coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-    return total / len(grains)
+    return total / np.float32(len(grains))
 
 
 def _ramp(dice: _Dice) -> Plane:
@@ -203,7 +202,7 @@ class _Cover:
         canvas = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
         corners = ((points - low) * SUPERSAMPLING).ravel().tolist()
         ImageDraw.Draw(canvas).polygon(corners, fill=255)
-        share = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / 255
+        share = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)
         return cls((slice(low[1], high[1]), slice(low[0], high[0])), share)
 
     def paint(self, picture: Plane, colour: Plane, texture: Plane) -> None:
@@ -227,7 +226,9 @@ def _clutter(dice: _Dice) -> _Cover:
     bumps = _ring_of_points(24)
     lobes, phase = dice.integer(2, 4), dice.real(0, 2 * np.pi)
     swell = 1 + 0.35 * np.sin(lobes * 2 * np.pi * np.arange(24) / 24 + phase)
-    return _Cover.of(_turned(bumps * swell[:, None], dice.real(2, 6), 0.0, dice.real(0.3, 0.6)), centre)
+    return _Cover.of(
+        _turned(bumps * swell[:, None], dice.real(2, 6), 0.0, dice.real(0.3, 0.6)), centre
+    )
 
 
 def _places(dice: _Dice, radii: list[float]) -> list[tuple[float, float]]:

@@ -72,7 +72,8 @@ class NormalisationTaylor(Hook):
 
 def _window_sum(values: Tensor, size: int, adjoint: bool = False) -> Tensor:
     """Sums over the channels j − size//2 … j + (size−1)//2 of each channel j, as torch's LRN does;
-    ``adjoint``: over those channels j in whose window a channel is."""
+    ``adjoint``: over those channels j in whose window a channel is.
+    """
     before, after = size // 2, (size - 1) // 2
     if adjoint:
         before, after = after, before

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
@@ -41,7 +42,7 @@ def style_of(explainer: str, others: list[str]) -> tuple[str, str, tuple[float, 
 @contextmanager
 def house_style() -> Iterator[None]:
     """Fonts, lines and grid of every figure, readable at column width."""
-    settings = {
+    settings: dict[Any, Any] = {
         "font.size": 8,
         "axes.titlesize": 8,
         "axes.labelsize": 8,

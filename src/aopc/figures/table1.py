@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from aopc.figures.style import PAGE, house_style, style_of
 
@@ -29,6 +30,7 @@ def draw_table1(metrics: Metrics, explainers: list[str]) -> Figure:
     """The table as a figure; ± is half the width of the 95 % interval of the mean over images."""
     rows = table1_rows(metrics, explainers)
     labels = [style_of(e, explainers)[0].replace(" ", "\n", 1) for e in explainers]
+    labels = [label.replace("Deconvolution", "Deconv.") for label in labels]
     previous = ""
     for row in rows:
         row[0], previous = ("" if row[0] == previous else row[0]), row[0]
@@ -43,16 +45,16 @@ def draw_table1(metrics: Metrics, explainers: list[str]) -> Figure:
             colLabels=["", "data set", *labels],
             colWidths=first + [each] * len(explainers),
             cellLoc="center",
-            bbox=(0, 0, 1, 1),
+            bbox=Bbox.from_bounds(0, 0, 1, 1),
         )
         table.auto_set_font_size(False)
         table.set_fontsize(6.2)
         heights = 2.0 / (len(rows) + 2.0)
         sets = len(metrics)
-        for (row, _), cell in table.get_celld().items():
+        for (number, _), cell in table.get_celld().items():
             cell.set_linewidth(0.6)
-            cell.visible_edges = "B" if row == 0 or row % sets == 0 else ""
+            cell.visible_edges = "B" if number % sets == 0 else ""
             cell.set_edgecolor("#333333")
-            cell.set_height(heights if row == 0 else heights / 2)
-            cell.set_text_props(weight="bold" if row == 0 else "normal")
+            cell.set_height(heights if number == 0 else heights / 2)
+            cell.set_text_props(weight="bold" if number == 0 else "normal")
     return figure

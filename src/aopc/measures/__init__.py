@@ -1,0 +1,1 @@
+"""Measures: what curves and heatmaps are worth, and how sure that is."""

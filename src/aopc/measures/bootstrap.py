@@ -45,6 +45,10 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     ----------
     values
         (N, …), one value or curve an image. Images with a NaN are left out.
+    seed
+        Of the resampling.
+    resamples
+        How many.
 
     Raises
     ------
@@ -65,12 +69,12 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     shape = array.shape[1:]
-    return Interval(flat.mean(axis=0).reshape(shape), low.reshape(shape), high.reshape(shape), len(flat))
+    return Interval(
+        flat.mean(axis=0).reshape(shape), low.reshape(shape), high.reshape(shape), len(flat)
+    )
 
 
-def _resampled_means(
-    flat: NDArray[np.float64], resamples: int, seed: int
-) -> NDArray[np.float64]:
+def _resampled_means(flat: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """(N, K) → (resamples, K)."""
     rows = max(1, _CELLS_AT_ONCE // len(flat))
     parts = [

@@ -96,7 +96,7 @@ def complexity_columns(
     explainer: str, heatmaps: NDArray[np.float32], image_ids: Sequence[str], rendering: str
 ) -> dict[str, list[Any]]:
     """Entropy and file sizes of heatmaps, one row an image; NaN where a heatmap is not finite."""
-    finite = np.isfinite(heatmaps).all(axis=(1, 2))
+    finite = [bool(np.isfinite(h).all()) for h in heatmaps]
     nan = float("nan")
     measured = [
         (entropy(h, rendering), file_size(h, "png", rendering), file_size(h, "jpeg", rendering))
@@ -111,5 +111,5 @@ def complexity_columns(
         "png_kb": [m[1] for m in measured],
         "jpeg_kb": [m[2] for m in measured],
         "zero": zero_heatmaps(heatmaps).tolist(),
-        "nonfinite": (~finite).tolist(),
+        "nonfinite": [not ok for ok in finite],
     }

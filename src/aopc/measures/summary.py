@@ -12,6 +12,7 @@ from aopc.errors import InputError
 from aopc.explainers import RANDOM
 from aopc.measures.bootstrap import Interval, bootstrap_mean
 from aopc.measures.curves import abpc_per_image, aopc_curves
+from aopc.perturbation.regions import Order
 from aopc.protocol import CurvesByOrder
 from aopc.tables import write_csv, write_json
 
@@ -42,7 +43,9 @@ class Panel:
 
     def __post_init__(self) -> None:
         if RANDOM not in self.curves:
-            raise InputError("the explainer random is the baseline: it must be among the explainers")
+            raise InputError(
+                "the explainer random is the baseline: it must be among the explainers"
+            )
         images = self.curves[RANDOM]["random"].image_ids
         for explainer, curves in self.curves.items():
             if any(c.image_ids != images for c in curves.values()):
@@ -54,7 +57,7 @@ class Panel:
 
     def aopc_curves(self, explainer: str) -> NDArray[np.float64]:
         """(N, L + 1): AOPC of each image after each step, in the explainer's own order."""
-        order = "random" if explainer == RANDOM else "morf"
+        order: Order = "random" if explainer == RANDOM else "morf"
         return aopc_curves(self.curves[explainer][order])
 
     def absolute(self, explainer: str) -> Interval:
@@ -98,7 +101,8 @@ class Panel:
     def relative_table(self) -> Table:
         """The data of Figure 4: one row an explainer × step."""
         table: Table = {
-            k: [] for k in ("data_set", "explainer", "step", "relative_aopc", "low", "high", "images")
+            k: []
+            for k in ("data_set", "explainer", "step", "relative_aopc", "low", "high", "images")
         }
         for explainer in self.explainers:
             if explainer == RANDOM:

@@ -45,7 +45,9 @@ def to_device(model: nn.Module, name: str | None = None) -> nn.Module:
         return model.to(torch.device(name) if name else best_device())
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"cannot use the device {name!r}: give cpu, or leave it out ({reason})") from error
+        raise InputError(
+            f"cannot use the device {name!r}: give cpu, or leave it out ({reason})"
+        ) from error
 
 
 def default_batch_size(model: nn.Module, image_shape: tuple[int, ...]) -> int:

@@ -84,7 +84,5 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     # colour of ILSVRC2012 subtracted, no scaling.
     "caffe": Preprocessing("BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 227),
     # torchvision's classification reference.
-    "imagenet": Preprocessing(
-        "RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224
-    ),
+    "imagenet": Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224),
 }

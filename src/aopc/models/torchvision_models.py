@@ -1,7 +1,5 @@
 """torchvision's architectures with weights from a file."""
 
-import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,9 @@ from aopc.registry import nearest
 
 def _pad_final_convolution(model: nn.Module) -> None:
     # Caffe's SqueezeNet v1.0 has pad: 1 in conv10, torchvision's has none; weights do not show it.
-    model.get_submodule("classifier.1").padding = (1, 1)
+    convolution = model.get_submodule("classifier.1")
+    assert isinstance(convolution, nn.Conv2d)
+    convolution.padding = (1, 1)
 
 
 #: Where Caffe's definition of a network differs from torchvision's in what weights do not show.
@@ -58,10 +58,11 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"there is no weights file {path}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError) as error:
+    # On bytes that are no archive the unpickler fails in whatever way it happens to.
+    except Exception as error:
         raise InputError(
             f"cannot read the weights file {path}: it must be a state dict written by torch.save"
-            f" ({str(error).splitlines()[0][:100]})"
+            f" ({(str(error).splitlines() or [type(error).__name__])[0][:100]})"
         ) from error
     tensors = isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())
     if not tensors or not state:

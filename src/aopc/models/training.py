@@ -98,7 +98,9 @@ def train(
         total = 0.0
         for chosen in order.split(size):
             batch = images[chosen].to(device, memory_format=torch.channels_last)
-            batch = torch.where(mirrored[chosen][:, None, None, None].to(device), batch.flip(3), batch)
+            batch = torch.where(
+                mirrored[chosen][:, None, None, None].to(device), batch.flip(3), batch
+            )
             loss = loss_function(learner(batch), labels[chosen].to(device))
             optimiser.zero_grad()
             loss.backward()
@@ -126,10 +128,11 @@ def _with_batch_norm(model: nn.Sequential) -> nn.Sequential:
 def _folded(model: nn.Sequential) -> nn.Sequential:
     layers: list[nn.Module] = []
     for layer in model:
-        if isinstance(layer, nn.BatchNorm2d):
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
-        elif isinstance(layer, nn.BatchNorm1d):
-            layers[-1] = fuse_linear_bn_eval(layers[-1], layer)
+        before = layers[-1] if layers else None
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            layers[-1] = fuse_conv_bn_eval(before, layer)
+        elif isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
+            layers[-1] = fuse_linear_bn_eval(before, layer)
         else:
             layers.append(layer)
     return nn.Sequential(*layers).eval()

@@ -1,0 +1,1 @@
+"""Region perturbation: regions and their order, what replaces them, the engine."""

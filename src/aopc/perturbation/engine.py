@@ -5,6 +5,7 @@ Samek et al., section III, equations 8 to 10.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -162,7 +163,9 @@ def perturbation_curves(
     trajectories = max(orders.shape[1], repeats)
     logits = np.full((len(images), trajectories, steps + 1), np.nan, dtype=np.float32)
     probabilities = logits.copy()
-    replace: Removal = resolve("removal", REMOVALS, removal) if isinstance(removal, str) else removal
+    replace: Removal = (
+        resolve("removal", REMOVALS, removal) if isinstance(removal, str) else removal
+    )
     values = value_range or _value_range_of(images)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     pixel_ranks = _PixelRanks(grid, device_of(model))
@@ -176,7 +179,9 @@ def perturbation_curves(
             scorer = _Scorer(model, images[i], int(chosen[i]), ids[i], size)
             logits[i, :, 0], probabilities[i, :, 0] = scorer.unperturbed()
             noises = [
-                _on_device(replace(image, values, Stream(seed, "noise", ids[i], r)), images[i], model)
+                _on_device(
+                    replace(image, values, Stream(seed, "noise", ids[i], r)), images[i], model
+                )
                 for r in range(repeats)
             ]
             for group in _groups(trajectories, max(1, size // steps)):
@@ -267,7 +272,7 @@ def _groups(count: int, size: int) -> Iterator[list[int]]:
 def _chunks(steps: int, size: int) -> Iterator[tuple[int, int]]:
     """Steps 1 … ``steps`` in runs of nearly equal length, at most ``size``: (first, last)."""
     bounds = np.linspace(0, steps, -(-steps // size) + 1).round().astype(int)
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         yield int(start) + 1, int(stop)
 
 

@@ -123,9 +123,7 @@ def heatmap_orders(
     return np.lexsort(keys, axis=1)
 
 
-def random_orders(
-    grid: Grid, image_ids: Sequence[str], count: int, seed: int
-) -> NDArray[np.int64]:
+def random_orders(grid: Grid, image_ids: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
     """``count`` random orders for each image, (N, count, R) int64."""
     return np.stack(
         [

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from aopc.measures.complexity import complexity_columns
-from aopc.stages.stage import DATA, run_stage, section
+from aopc.stages.stage import DATA, section
 from aopc.tables import concatenated, metadata, read_array, read_json, write_table
 from aopc.tracking.journal import StageRun
 
@@ -22,7 +22,3 @@ def work(run: StageRun, params: dict[str, Any], panel: str) -> None:
         run.metrics[f"{explainer}_entropy"] = float(np.nanmean(columns["entropy"]))
     table = concatenated(tables)
     write_table(DATA / "complexity" / f"{panel}.parquet", table, metadata(run.params))
-
-
-def main() -> None:
-    run_stage("complexity", ("panel",), work)

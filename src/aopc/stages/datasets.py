@@ -4,7 +4,7 @@ from typing import Any
 
 from aopc.datasets import SOURCES
 from aopc.registry import resolve
-from aopc.stages.stage import DATA, run_stage, section
+from aopc.stages.stage import DATA, section
 from aopc.tracking.journal import StageRun
 
 
@@ -17,7 +17,3 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
             dataset = source(split=split, seed=params["seed"], **settings[split])
             dataset.save(DATA / "datasets" / name / split, {"split": split, **run.params})
             run.metrics[f"{split}_images"] = len(dataset)
-
-
-def main() -> None:
-    run_stage("datasets", ("dataset",), work)

@@ -8,7 +8,7 @@ from aopc.figures.style import save_figure
 from aopc.figures.table1 import draw_table1
 from aopc.measures.summary import Panel, write_panels
 from aopc.protocol import read_curves
-from aopc.stages.stage import DATA, REPORTS, run_stage, section
+from aopc.stages.stage import DATA, REPORTS, section
 from aopc.tables import atomic, read_table
 from aopc.tracking.journal import StageRun
 
@@ -43,7 +43,3 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
     run.artifacts = [str(REPORTS / f"{n}.{s}") for n in names for s in ("png", "pdf")]
     files = ("metrics.json", "figure4.csv", "paired_differences.csv", "results.md")
     run.artifacts += [str(REPORTS / name) for name in files]
-
-
-def main() -> None:
-    run_stage("figures", (), work)

@@ -9,7 +9,7 @@ import numpy as np
 from aopc.explainers import heatmaps, listed
 from aopc.measures.complexity import zero_heatmaps
 from aopc.stages.panel import StoredPanel
-from aopc.stages.stage import DATA, run_stage
+from aopc.stages.stage import DATA
 from aopc.tables import metadata, write_array, write_json
 from aopc.tracking.journal import StageRun
 
@@ -38,7 +38,3 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
     folder = DATA / "heatmaps" / panel / explainer
     write_array(folder / "heatmaps.npy", maps)
     write_json(folder / "about.json", about)
-
-
-def main() -> None:
-    run_stage("heatmaps", ("panel", "explainer"), work)

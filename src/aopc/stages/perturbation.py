@@ -13,7 +13,7 @@ from aopc.progress import progress_bar
 from aopc.protocol import Protocol, curves_of, read_curves, write_curves
 from aopc.shards import shards
 from aopc.stages.panel import StoredPanel
-from aopc.stages.stage import CACHE, DATA, run_stage, section
+from aopc.stages.stage import CACHE, DATA, section
 from aopc.tables import file_hash, metadata, read_array
 from aopc.tracking.journal import StageRun
 
@@ -76,7 +76,3 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
     if seconds:
         run.metrics["forwards_per_second"] = forwards / seconds
     run.curves = {"aopc_by_step": interval.mean.tolist()}
-
-
-def main() -> None:
-    run_stage("perturbation", ("panel", "explainer"), work)

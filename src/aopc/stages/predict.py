@@ -8,7 +8,7 @@ from aopc.datasets.dataset import Dataset
 from aopc.models.inference import best_device, predict
 from aopc.models.network_file import load_network
 from aopc.stages.panel import EXPLAINED, StoredPanel
-from aopc.stages.stage import DATA, run_stage, section
+from aopc.stages.stage import DATA, section
 from aopc.streams import Stream
 from aopc.tracking.journal import StageRun
 
@@ -28,7 +28,3 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
         run.params[name] = used
         run.metrics[f"{name}_accuracy"] = accuracy
         print(f"{name}: accuracy {accuracy:.1%} on {count} images")
-
-
-def main() -> None:
-    run_stage("predict", (), work)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from aopc.errors import InputError
-from aopc.stages.stage import JOURNAL, PARAMS, REPORTS, run_stage
+from aopc.stages.stage import JOURNAL, PARAMS, REPORTS
 from aopc.tables import atomic
 from aopc.tracking.journal import StageRun
 from aopc.tracking.store import log_pending
@@ -36,7 +36,3 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
         with atomic(README) as path:
             path.write_text(updated, encoding="utf-8")
     print(log_pending(JOURNAL, params, [PARAMS, Path("dvc.lock")]))
-
-
-def main() -> None:
-    run_stage("publish", (), work)

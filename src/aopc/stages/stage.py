@@ -1,8 +1,8 @@
 """What all stages share: parameters, paths, clean errors, and a note of the run for MLflow."""
 
-import argparse
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ def read_params() -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError("there is no params.yaml here: run dvc repro in the repository") from error
     except yaml.YAMLError as error:
-        raise InputError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(params, dict):
         raise InputError("params.yaml must hold sections with settings")
     return params
@@ -54,26 +56,28 @@ def section(params: dict[str, Any], *path: str) -> Any:
     return value
 
 
-def run_stage(name: str, items: tuple[str, ...], work: Callable[..., None]) -> None:
-    """Run a stage from the command line: ``work(run, params, *items)``.
+def run_stage(name: str, items: Sequence[str], work: Callable[..., None]) -> int:
+    """Run a stage, ``work(run, params, *items)``, and return its exit status.
 
-    An InputError is printed as one line and ends the process with status 2. The run is noted in
-    the journal whether it succeeds or not; a journal that cannot be written is only reported.
+    An InputError is printed as one line; the status is 2 then. The run is noted in the journal
+    whether it succeeds or not.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m aopc.stages {name}")
-    for item in items:
-        parser.add_argument(item)
-    arguments = [getattr(parser.parse_args(), item) for item in items]
-    run = StageRun("@".join([name, "-".join(arguments)]) if items else name)
+    wanted = list(inspect.signature(work).parameters)[2:]
+    if len(items) != len(wanted):
+        usage = " ".join([name, *map(str.upper, wanted)])
+        print(f"usage: python -m aopc.stages {usage}", file=sys.stderr)
+        return 2
+    run = StageRun("@".join([name, "-".join(items)]) if items else name)
     try:
-        work(run, read_params(), *arguments)
+        work(run, read_params(), *items)
         run.finish("FINISHED")
     except InputError as error:
         run.finish("FAILED")
         print(f"aopc: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except BaseException:
-        run.finish("KILLED")
+        run.finish("KILLED" if isinstance(sys.exception(), KeyboardInterrupt) else "FAILED")
         raise
     finally:
         JOURNAL.append(run)
+    return 0

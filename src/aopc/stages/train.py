@@ -11,7 +11,7 @@ from aopc.models.network_file import build, save_network
 from aopc.models.preprocessing import Preprocessing
 from aopc.models.training import TrainingSettings, accuracy, train
 from aopc.progress import progress_bar
-from aopc.stages.stage import DATA, run_stage, section
+from aopc.stages.stage import DATA, section
 from aopc.tables import metadata
 from aopc.tracking.journal import StageRun
 
@@ -54,7 +54,3 @@ def _preprocessing_of(dataset: Dataset) -> Preprocessing:
     return Preprocessing(
         "L" if grey else "RGB", tuple(mean.round(4).tolist()), tuple(std.round(4).tolist()), 1.0
     )
-
-
-def main() -> None:
-    run_stage("train", ("network",), work)

@@ -40,12 +40,12 @@ def run(stage: str, items: Sequence[str], *, warm: bool) -> int:
 
 
 def _run_here(stage: str, items: Sequence[str]) -> int:
-    sys.argv = [f"aopc.stages.{stage}", *items]
-    try:
-        importlib.import_module(f"aopc.stages.{stage}").main()
-    except SystemExit as done:
-        return done.code if isinstance(done.code, int) else int(done.code is not None)
-    return 0
+    # A waiting thread that spins takes the core from the one that works, wherever another process
+    # runs too; must be set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from aopc.stages.stage import run_stage
+
+    return run_stage(stage, items, importlib.import_module(f"aopc.stages.{stage}").work)
 
 
 def _connect() -> socket.socket | None:
@@ -59,7 +59,12 @@ def _connect() -> socket.socket | None:
 
 
 def _delegate(connection: socket.socket, stage: str, items: Sequence[str]) -> int:
-    request = {"stage": stage, "items": list(items), "cwd": os.getcwd(), "env": dict(os.environ)}
+    request = {
+        "stage": stage,
+        "items": list(items),
+        "cwd": str(Path.cwd()),
+        "env": dict(os.environ),
+    }
     sys.stdout.flush()
     sys.stderr.flush()
     socket.send_fds(connection, [b"\0"], [0, 1, 2])
@@ -91,6 +96,7 @@ def _start_server() -> None:
 
 def serve() -> None:
     """Accept stages until idle for :data:`IDLE_SECONDS`."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for module in PRELOADED:
         importlib.import_module(module)
     listener = socket.socket(socket.AF_UNIX)

@@ -71,7 +71,9 @@ class Journal:
             temporary.write_text(json.dumps(asdict(run)), encoding="utf-8")
             temporary.rename(self._folder / name)
         except OSError as error:
-            print(f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr)
+            print(
+                f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr
+            )
 
     def pending(self) -> list[tuple[Path, StageRun]]:
         """The notes that wait, oldest first; a file that is not a note is passed over by name."""

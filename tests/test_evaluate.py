@@ -1,0 +1,268 @@
+"""The command ``aopc evaluate``, from the command line to the files."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torchvision.models import squeezenet1_1
+
+import aopc
+from aopc import cli
+from aopc.datasets.folder import image_folder
+from aopc.evaluate import Evaluation, evaluate
+from aopc.models.preprocessing import Preprocessing
+from aopc.protocol import Protocol, read_curves
+from aopc.tables import read_table
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five images in two class folders, a class list, a network's weights."""
+    root = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        path = root / "pets" / ("cat" if i % 2 else "dog") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (70, 60, 3), dtype=np.uint8)).save(path)
+    (root / "classes.txt").write_text("cat\ndog\nfox\nowl\n")
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1(num_classes=CLASSES).state_dict(), root / "weights.pt")
+    return root
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["aopc", "evaluate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    return int(done.value.code or 0)
+
+
+def options(inputs: Path, out: Path, **changes: str | Path) -> list[str | Path]:
+    chosen: dict[str, str | Path] = {
+        "images": inputs / "pets",
+        "classes": inputs / "classes.txt",
+        "model": "squeezenet1_1",
+        "weights": inputs / "weights.pt",
+        "explainers": "sensitivity-l2,lrp-epsilon-100",
+        "steps": "3",
+        "repeats": "1",
+        "first": "3",
+        "out": out,
+    } | changes
+    return [part for key, value in chosen.items() for part in (f"--{key.replace('_', '-')}", value)]
+
+
+def test_evaluate_writes_metrics_tables_and_figure(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "results"
+    assert run(monkeypatch, *options(inputs, out)) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert set(metrics["pets"]) == {"sensitivity-l2", "lrp-epsilon-100", "random"}
+    assert metrics["pets"]["random"]["images"] == 3
+    curves = read_curves(out / "curves" / "lrp-epsilon-100.parquet")["morf"]
+    assert curves.logits.shape == (3, 1, 4)
+    assert aopc.aopc(curves) == pytest.approx(metrics["pets"]["lrp-epsilon-100"]["aopc"], abs=1e-6)
+    assert len(read_table(out / "complexity.parquet")["image"]) == 9
+    assert np.load(out / "heatmaps" / "sensitivity-l2.npy").shape == (3, 224, 224)
+    for name in ("figure4.png", "figure4.pdf", "figure4.csv", "paired_differences.csv"):
+        assert (out / name).stat().st_size > 200
+    printed = capsys.readouterr().out
+    assert "top-1 accuracy" in printed
+    assert "lrp-epsilon-100" in printed
+    assert not (tmp_path / "results.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"explainers": "lrp-epsilon-10"}, "did you mean 'lrp-epsilon-100'"),
+        ({"model": "squeezenet1_9"}, "did you mean 'squeezenet1_"),
+        ({"model": "squeezenet1_0"}, "do not fit the architecture squeezenet1_0"),
+        ({"weights": "none.pt"}, "no weights file"),
+        ({"images": "none"}, "no folder"),
+        ({"region_size": "225"}, "larger than the image"),
+        ({"steps": "626"}, "between 1 and the number of regions, 625"),
+        ({"limit": "2"}, "not both"),
+        ({"first": "0"}, "at least 1"),
+        ({"removal": "blurr"}, "did you mean 'blur'"),
+        ({"preprocessing": "cafe"}, "did you mean 'caffe'"),
+        ({"device": "abacus"}, "cannot use the device"),
+    ],
+)
+def test_bad_options_end_in_one_line(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *options(inputs, tmp_path / "out", **changes)) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("aopc: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def _broken_image(root: Path) -> None:
+    (root / "pets" / "cat" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n not really")
+
+
+def _short_class_list(root: Path) -> None:
+    (root / "classes.txt").write_text("cat\ndog\n")
+
+
+def _nan_weights(root: Path) -> None:
+    state = torch.load(root / "weights.pt", weights_only=True)
+    state["classifier.1.bias"][:] = torch.nan
+    torch.save(state, root / "weights.pt")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_broken_image, "cannot read the image"),
+        (_short_class_list, "class list has 2 classes, but the model has 4 outputs"),
+        (_nan_weights, "model's output is NaN"),
+    ],
+)
+def test_bad_files_end_in_one_line(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+    message: str,
+) -> None:
+    root = tmp_path / "inputs"
+    shutil.copytree(inputs, root)
+    spoil(root)
+    assert run(monkeypatch, *options(root, tmp_path / "out")) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("aopc: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["inputs"]
+
+
+class Counter(nn.Module):
+    """A small classifier that is killed at a given forward pass."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES))
+        self.seen, self.stop_at = 0, stop_at
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += len(x)
+        if self.stop_at is not None and self.seen > self.stop_at:
+            raise KeyboardInterrupt
+        return self.head(self.body(x))
+
+
+def _job(inputs: Path, model: nn.Module) -> Evaluation:
+    return Evaluation(
+        name="pets",
+        folder=image_folder(inputs / "pets"),
+        model=model.eval(),
+        preprocessing=Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 1.0, (32, 32)),
+        class_ids=None,
+        explainers=["sensitivity-l2", "lrp-alpha2-beta1"],
+        protocol=Protocol(4, 10, 2, 2, "uniform", 0),
+        origin={"model": "counter"},
+    )
+
+
+def test_a_killed_run_goes_on_with_the_same_result(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aopc.evaluate.PART_IMAGES", 2)
+    whole = Counter()
+    evaluate(_job(inputs, whole), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(_job(inputs, Counter(stop_at=whole.seen // 2)), tmp_path / "resumed")
+    assert not (tmp_path / "resumed").exists()
+    assert (tmp_path / "resumed.partial").exists()
+    second = Counter()
+    evaluate(_job(inputs, second), tmp_path / "resumed")
+    assert second.seen < 0.8 * whole.seen
+    assert not (tmp_path / "resumed.partial").exists()
+    for path in (tmp_path / "whole").rglob("*.*"):
+        other = tmp_path / "resumed" / path.relative_to(tmp_path / "whole")
+        assert path.read_bytes() == other.read_bytes(), path.name
+
+
+def test_other_settings_do_not_reuse_the_parts_of_a_killed_run(
+    inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(_job(inputs, Counter(stop_at=250)), out)
+    fresh = Counter()
+    job = _job(inputs, fresh)
+    evaluate(Evaluation(**{**job.__dict__, "origin": {"model": "another"}}), out)
+    whole = Counter()
+    evaluate(_job(inputs, whole), tmp_path / "whole")
+    assert fresh.seen == whole.seen
+
+
+def test_zero_heatmaps_are_reported_by_image(inputs: Path, tmp_path: Path) -> None:
+    dead = Counter()
+    nn.init.zeros_(dead.head[1].weight)
+    outcome = evaluate(_job(inputs, dead), tmp_path / "out")
+    assert outcome.panel.metrics()["sensitivity-l2"]["zero_heatmaps"] == 5
+    assert any("5 of 5 heatmaps of sensitivity-l2 are zero" in w for w in outcome.warnings)
+    assert "dog/0.png" in outcome.warnings[0]
+
+
+def test_users_explainer_by_dotted_path(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def edges(model, images, targets):\n    return images.std(1)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "out"
+    assert (
+        run(monkeypatch, *options(inputs, out, explainers="mine:edges", limit="2", first="")) == 2
+    )
+    arguments = options(inputs, out, explainers="mine:edges")
+    assert run(monkeypatch, *arguments, "--lerf") == 0
+    metrics = json.loads((out / "metrics.json").read_text())["pets"]
+    assert set(metrics) == {"mine:edges", "random"}
+    assert "abpc" in metrics["mine:edges"]
+
+
+def test_real_images_rank_lrp_above_random(real_data: Path, tmp_path: Path) -> None:
+    """A tenth of the documented run: LRP α2β1 finds more than random order on trained weights."""
+    from aopc.models.preprocessing import PREPROCESSINGS
+    from aopc.models.torchvision_models import load_torchvision_model
+
+    weights = real_data / "squeezenet" / "squeezenet1_0_ilsvrc2012.pt"
+    job = Evaluation(
+        name="imagenet-sample",
+        folder=image_folder(real_data / "imagenet-sample" / "images").sample(10, 1),
+        model=load_torchvision_model("squeezenet1_0", weights, caffe=True),
+        preprocessing=PREPROCESSINGS["caffe"],
+        class_ids=None,
+        explainers=["lrp-alpha2-beta1"],
+        protocol=Protocol(9, 40, 1, 2, "uniform", 0),
+        origin={},
+    )
+    panel = evaluate(job, tmp_path / "out").panel
+    assert panel.difference("lrp-alpha2-beta1", "random").numbers[1] > 0

@@ -1,0 +1,238 @@
+"""The pipeline as DVC runs it, on a profile that takes seconds; the journal; the README."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aopc.errors import InputError
+from aopc.figures.results import results_table
+from aopc.stages.publish import BEGIN, END, with_results
+from aopc.tracking.journal import Journal, StageRun
+from aopc.tracking.store import EXPERIMENT, log_pending
+
+ROOT = Path(__file__).parents[1]
+
+
+def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    scripts = str(Path(sys.executable).parent)
+    settings = {
+        **os.environ,
+        "PATH": scripts + os.pathsep + os.environ["PATH"],
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    return subprocess.run(
+        command, cwd=folder, env=settings, capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages that a dvc repro ran."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline with digits only, one epoch, three explainers, eight images."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "src").symlink_to(ROOT / "src")
+    execute(folder, "git", "init", "-q")
+    execute(folder, "dvc", "init", "-q")
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["datasets"] = {"digits": params["datasets"]["digits"]}
+    network = {**params["networks"]["digits"]["pooling"], "epochs": 1}
+    params["networks"] = {"digits": {"pooling": network}}
+    params["panels"] = {"digits": {**params["panels"]["digits"], "images": 8}}
+    params["explainers"] = ["sensitivity-l2", "lrp-alpha2-beta1", "random"]
+    params["perturbation"] |= {"steps": 5, "repeats": 2, "random_orders": 2}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return folder
+
+
+def change(folder: Path, *path: str, value: object) -> None:
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    section = params
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path) -> None:
+    first = ran(execute(repository, "dvc", "repro"))
+    assert len(first) == 12
+    metrics = json.loads((repository / "reports" / "metrics.json").read_text())
+    assert metrics["digits"]["lrp-alpha2-beta1"]["images"] == 8
+    for name in ("figure4", "table1"):
+        for suffix in ("png", "pdf"):
+            assert (repository / "reports" / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+    readme = (repository / "README.md").read_text()
+    assert results_table(metrics) in readme
+
+    assert ran(execute(repository, "dvc", "repro")) == []
+
+    change(
+        repository,
+        "explainers",
+        value=["sensitivity-l2", "lrp-alpha2-beta1", "lrp-epsilon-0.01", "random"],
+    )
+    added = ran(execute(repository, "dvc", "repro"))
+    pair = "digits-lrp-epsilon-0.01"
+    assert added == [
+        f"heatmaps@{pair}",
+        f"perturbation@{pair}",
+        "complexity@digits",
+        "figures",
+        "publish",
+    ]
+
+    change(repository, "perturbation", "steps", value=6)
+    changed = ran(execute(repository, "dvc", "repro"))
+    assert {name.split("@")[0] for name in changed} == {"perturbation", "figures", "publish"}
+    assert len(changed) == 6
+
+    shown = execute(repository, "dvc", "metrics", "show", "--json")
+    assert "lrp-epsilon-0.01" in shown.stdout
+    plots = execute(repository, "dvc", "plots", "show", "-o", "plots")
+    assert plots.returncode == 0, plots.stderr
+
+    runs = _runs(f"sqlite:///{repository / 'mlflow.db'}")
+    parents = [r for r in runs if r.data.tags["mlflow.runName"] == "pipeline"]
+    children = [r for r in runs if r not in parents]
+    assert len(parents) == 3
+    assert len(children) == 11 + 4 + 5
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {p.info.run_id for p in parents}
+    curves = next(r for r in children if r.data.tags["mlflow.runName"] == f"perturbation@{pair}")
+    assert {"aopc", "aopc_low", "aopc_high", "forwards_per_second"} <= set(curves.data.metrics)
+    assert {"git_commit", "cpu", "torch"} <= set(curves.data.tags)
+
+
+def test_the_warm_process_gives_the_same_and_passes_errors_on(repository: Path) -> None:
+    stage = [sys.executable, "-m", "aopc.stages", "heatmaps", "digits"]
+    target = repository / "data" / "heatmaps" / "digits" / "lrp-alpha2-beta1" / "heatmaps.npy"
+    cold = execute(repository, *stage, "lrp-alpha2-beta1", AOPC_WARM="0")
+    assert cold.returncode == 0, cold.stderr
+    expected = target.read_bytes()
+    assert execute(repository, *stage, "lrp-alpha2-beta1").returncode == 0
+    socket = repository / ".cache" / "warm.sock"
+    deadline = time.time() + 60
+    while not socket.exists() and time.time() < deadline:
+        time.sleep(0.1)
+    target.unlink()
+    began = time.time()
+    warm = execute(repository, *stage, "lrp-alpha2-beta1")
+    assert warm.returncode == 0, warm.stderr
+    assert time.time() - began < 60
+    assert target.read_bytes() == expected
+    wrong = execute(repository, *stage, "lrp-alpha2-beta")
+    assert wrong.returncode == 2
+    assert "did you mean 'lrp-alpha2-beta1'" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_stages_say_what_is_wrong_with_params(repository: Path, tmp_path: Path) -> None:
+    stage = [sys.executable, "-m", "aopc.stages", "datasets", "digits"]
+    assert "no params.yaml here" in execute(tmp_path, *stage).stderr
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    done = execute(tmp_path, *stage)
+    assert done.returncode == 2
+    assert "params.yaml has no datasets" in done.stderr
+    (tmp_path / "params.yaml").write_text("seed: [0\n")
+    assert "not valid YAML" in execute(tmp_path, *stage).stderr
+    unknown = execute(tmp_path, sys.executable, "-m", "aopc.stages", "heatmap")
+    assert unknown.returncode != 0
+    assert "usage" in unknown.stderr
+
+
+def _runs(uri: str) -> list:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], max_results=1000))
+
+
+def _note(journal: Journal) -> None:
+    run = StageRun("perturbation@x", params={"steps": 5}, metrics={"aopc": 1.5})
+    run.curves["aopc_by_step"] = [0.0, 1.0, 1.5]
+    run.finish("FINISHED")
+    journal.append(run)
+
+
+def test_notes_become_parent_and_child_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Journal(tmp_path / ".cache" / "journal")
+    _note(journal)
+    assert "logged 1 runs" in log_pending(journal, {"seed": 0, "a": {"b": 1}}, [])
+    assert journal.pending() == []
+    child, parent = sorted(
+        _runs(f"sqlite:///{tmp_path / 'mlflow.db'}"),
+        key=lambda r: r.data.tags["mlflow.runName"],
+        reverse=True,
+    )
+    child, parent = (parent, child) if "mlflow.parentRunId" in parent.data.tags else (child, parent)
+    assert child.data.params == {"steps": "5"}
+    assert child.data.metrics["aopc"] == 1.5
+    assert child.data.metrics["aopc_by_step"] == 1.5
+    assert parent.data.params == {"seed": "0", "a.b": "1"}
+    assert log_pending(journal, {}, []) == "MLflow: nothing to log"
+
+
+def test_an_unreachable_store_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = Journal(tmp_path / ".cache" / "journal")
+    _note(journal)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    said = log_pending(journal, {}, [])
+    assert "could not log 1 runs to http://127.0.0.1:9" in said
+    assert "aopc track" in said
+    assert len(journal.pending()) == 1
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "logged 1 runs" in log_pending(journal, {}, [])
+
+
+def test_a_broken_note_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = Journal(tmp_path)
+    _note(journal)
+    (tmp_path / "0-broken.json").write_text('{"name": ')
+    assert [run.name for _, run in journal.pending()] == ["perturbation@x"]
+    assert "0-broken.json is no note" in capsys.readouterr().err
+
+
+def test_readme_shows_the_results_of_the_last_run() -> None:
+    table = results_table(json.loads((ROOT / "reports" / "metrics.json").read_text()))
+    assert table == (ROOT / "reports" / "results.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    assert with_results(readme, table) == readme
+
+
+def test_readme_without_marks_is_said() -> None:
+    assert with_results(f"a\n{BEGIN}old\n{END}b\n", "new\n") == f"a\n{BEGIN}new\n{END}b\n"
+    with pytest.raises(InputError, match="lacks the marks"):
+        with_results("no marks", "table")
+
+
+def test_committed_metrics_are_of_the_committed_params() -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    metrics = json.loads((ROOT / "reports" / "metrics.json").read_text())
+    assert list(metrics) == list(params["panels"])
+    for found in metrics.values():
+        assert set(found) == set(params["explainers"])
