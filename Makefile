@@ -34,7 +34,7 @@ lint: $(READY) ## style and types
 	mypy
 
 ui: $(READY) ## open the MLflow runs at http://127.0.0.1:5000
-	aopc ui
+	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port 5000
 
 lock: ## pin the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

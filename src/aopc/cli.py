@@ -1,6 +1,5 @@
 """The command ``aopc``."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from aopc.errors import InputError
+from aopc.threads import wait_without_spinning
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False
@@ -119,9 +119,7 @@ def track() -> None:
 
 def main() -> None:
     """Run the command; the user's mistakes end in one line and status 2."""
-    # A waiting thread that spins takes the core from the one that works, wherever another
-    # process runs too; must be set before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_without_spinning()
     try:
         app()
     except InputError as error:

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from aopc.threads import wait_without_spinning
+
 #: Relative, since the path of a socket is limited to about 100 characters.
 SOCKET = Path(".cache/warm.sock")
 IDLE_SECONDS = 15.0
@@ -40,9 +42,7 @@ def run(stage: str, items: Sequence[str], *, warm: bool) -> int:
 
 
 def _run_here(stage: str, items: Sequence[str]) -> int:
-    # A waiting thread that spins takes the core from the one that works, wherever another process
-    # runs too; must be set before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_without_spinning()
     from aopc.stages.stage import run_stage
 
     return run_stage(stage, items, importlib.import_module(f"aopc.stages.{stage}").work)
@@ -96,7 +96,7 @@ def _start_server() -> None:
 
 def serve() -> None:
     """Accept stages until idle for :data:`IDLE_SECONDS`."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_without_spinning()
     for module in PRELOADED:
         importlib.import_module(module)
     listener = socket.socket(socket.AF_UNIX)
