@@ -236,7 +236,8 @@ def test_users_explainer_by_dotted_path(
     (tmp_path / "mine.py").write_text(
         "def edges(model, images, targets):\n    return images.std(1)\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     out = tmp_path / "out"
     assert (
         run(monkeypatch, *options(inputs, out, explainers="mine:edges", limit="2", first="")) == 2

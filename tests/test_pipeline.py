@@ -1,11 +1,14 @@
 """The pipeline as DVC runs it, on a profile that takes seconds; the journal; the README."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import yaml
 
 from aopc.errors import InputError
 from aopc.figures.results import results_table
+from aopc.stages import warm
 from aopc.stages.publish import BEGIN, END, with_results
 from aopc.tracking.journal import Journal, StageRun
 from aopc.tracking.store import EXPERIMENT, log_pending
@@ -51,6 +55,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "src").symlink_to(ROOT / "src")
     execute(folder, "git", "init", "-q")
     execute(folder, "dvc", "init", "-q")
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["datasets"] = {"digits": params["datasets"]["digits"]}
     network = {**params["networks"]["digits"]["pooling"], "epochs": 1}
@@ -113,7 +118,7 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     parents = [r for r in runs if r.data.tags["mlflow.runName"] == "pipeline"]
     children = [r for r in runs if r not in parents]
     assert len(parents) == 3
-    assert len(children) == 11 + 4 + 5
+    assert len(children) == 11 + 4 + 5  # all stages but publish itself
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {p.info.run_id for p in parents}
     curves = next(r for r in children if r.data.tags["mlflow.runName"] == f"perturbation@{pair}")
     assert {"aopc", "aopc_low", "aopc_high", "forwards_per_second"} <= set(curves.data.metrics)
@@ -127,10 +132,7 @@ def test_the_warm_process_gives_the_same_and_passes_errors_on(repository: Path) 
     assert cold.returncode == 0, cold.stderr
     expected = target.read_bytes()
     assert execute(repository, *stage, "lrp-alpha2-beta1").returncode == 0
-    socket = repository / ".cache" / "warm.sock"
-    deadline = time.time() + 60
-    while not socket.exists() and time.time() < deadline:
-        time.sleep(0.1)
+    _wait((repository / ".cache" / "warm.sock").exists)
     target.unlink()
     began = time.time()
     warm = execute(repository, *stage, "lrp-alpha2-beta1")
@@ -236,3 +238,32 @@ def test_committed_metrics_are_of_the_committed_params() -> None:
     assert list(metrics) == list(params["panels"])
     for found in metrics.values():
         assert set(found) == set(params["explainers"])
+
+
+def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -> None:
+    """What only connects gets no stage, and a stage whose caller dies stops."""
+    execute(repository, sys.executable, "-m", "aopc.stages", "predict")
+    path = repository / ".cache" / "warm.sock"
+    _wait(path.exists)
+    with contextlib.chdir(repository):
+        probe = warm._connect()
+    assert probe is not None
+    probe.close()
+    change(repository, "perturbation", "repeats", value=5000)
+    command = [sys.executable, "-m", "aopc.stages", "perturbation", "digits", "sensitivity-l2"]
+    caller = subprocess.Popen(command, cwd=repository, stderr=subprocess.PIPE, text=True)
+    _wait(lambda: any((repository / ".cache" / "shards").glob("*.lock")))
+    time.sleep(1)
+    caller.send_signal(signal.SIGINT)
+    _, said = caller.communicate(timeout=60)
+    assert caller.returncode == 130
+    assert "KeyboardInterrupt" not in said
+    change(repository, "perturbation", "repeats", value=2)
+    _wait(lambda: not path.exists(), seconds=warm.IDLE_SECONDS + 45)
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline
+        time.sleep(0.1)

@@ -120,6 +120,8 @@ def track() -> None:
 def main() -> None:
     """Run the command; the user's mistakes end in one line and status 2."""
     wait_without_spinning()
+    # For the user's own explainers: a console script does not look in the current folder.
+    sys.path.append(str(Path.cwd()))
     try:
         app()
     except InputError as error:

@@ -21,6 +21,7 @@ from aopc.models.preprocessing import Preprocessing
 from aopc.perturbation.regions import Grid
 from aopc.progress import Progress, progress_bar
 from aopc.protocol import Protocol, curves_of, read_curves, write_curves
+from aopc.registry import source_hash
 from aopc.shards import shards
 from aopc.tables import (
     concatenated,
@@ -113,7 +114,8 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
         "images": {i: file_hash(job.folder.root / i) for i in ids},
         "preprocessing": repr(job.preprocessing),
         "protocol": job.protocol.as_parameters(),
-        "explainers": job.names,
+        "explainers": {name: source_hash(name) for name in job.names},
+        "removal": source_hash(job.protocol.removal),
     }
     cache = out.with_name(f"{out.name}.partial")
     try:

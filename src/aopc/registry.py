@@ -1,8 +1,11 @@
 """Look things up by name, or by dotted path for what users bring themselves."""
 
 import difflib
+import hashlib
 import importlib
+import importlib.util
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aopc.errors import InputError
@@ -23,6 +26,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     hint = f"did you mean {close[0]!r}? " if close else ""
     listed = names if len(names) <= MOST_LISTED else [*close, f"and {len(names) - len(close)} more"]
     return f"{hint}Known: {', '.join(listed)}"
+
+
+def source_hash(name: str) -> str | None:
+    """A hash of the file that a dotted path leads to, None for our own names."""
+    if ":" not in name:
+        return None
+    specification = importlib.util.find_spec(name.partition(":")[0])
+    if specification is None or specification.origin is None:
+        return None
+    return hashlib.blake2b(Path(specification.origin).read_bytes(), digest_size=16).hexdigest()
 
 
 def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:

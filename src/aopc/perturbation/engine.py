@@ -144,7 +144,7 @@ def perturbation_curves(
         raise InputError("repeats and orders_per_image must be at least 1")
     if order not in ORDERS:
         raise InputError(f"unknown order {order!r}: {nearest(order, ORDERS)}")
-    ids = tuple(image_ids) if image_ids is not None else tuple(map(str, range(len(images))))
+    ids = tuple(map(str, range(len(images)) if image_ids is None else image_ids))
     if len(ids) != len(images) or len(set(ids)) != len(ids):
         raise InputError(f"image_ids must be {len(images)} different names; got {len(set(ids))}")
     grid = Grid(images.shape[2], images.shape[3], region_size)

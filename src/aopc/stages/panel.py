@@ -35,8 +35,9 @@ class StoredPanel:
         return self.folder / "network.pt"
 
     @property
-    def images_file(self) -> Path:
-        return self.folder / "images.npy"
+    def files(self) -> list[Path]:
+        """All files that say what is explained."""
+        return sorted(self.folder.iterdir())
 
     def dataset(self) -> Dataset:
         return Dataset.load(self.folder)

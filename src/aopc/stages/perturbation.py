@@ -32,7 +32,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
     maps, targets = read_array(maps_file), stored.targets()
     run.params = {"panel": panel, "explainer": explainer, **protocol.as_parameters()}
     origin = metadata(run.params)
-    inputs = [file_hash(f) for f in (stored.network_file, stored.images_file, maps_file)]
+    inputs = [file_hash(f) for f in (*stored.files, maps_file)]
     starts = range(0, len(dataset), PART_IMAGES)
     total = len(dataset) * len(protocol.orders_of(explainer))
     forwards, seconds = 0, 0.0

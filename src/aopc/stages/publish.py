@@ -29,6 +29,7 @@ def with_results(readme: str, table: str) -> str:
 
 
 def work(run: StageRun, params: dict[str, Any]) -> None:
+    run.tracked = False
     table = (REPORTS / "results.md").read_text(encoding="utf-8")
     current = README.read_text(encoding="utf-8")
     updated = with_results(current, table)

@@ -135,14 +135,14 @@ def _alive(children: set[int]) -> bool:
 def _serve_one(connection: socket.socket) -> NoReturn:
     status = 1
     try:
-        _, descriptors, _, _ = socket.recv_fds(connection, 1, 3)
+        greeting, descriptors, _, _ = socket.recv_fds(connection, 1, 3)
+        if not greeting:  # somebody only looked whether there is a process here
+            os._exit(0)
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        text = b""
-        while not text.endswith(b"\n"):
-            text += connection.recv(65536)
-        request = json.loads(text)
+        with connection.makefile("rb") as file:
+            request = json.loads(file.readline())
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
@@ -154,6 +154,8 @@ def _serve_one(connection: socket.socket) -> NoReturn:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
+        # From here on the other end closes the connection because it has its answer.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -36,6 +36,8 @@ class StageRun:
         Seconds since 1970.
     status
         As MLflow calls it: FINISHED, FAILED or KILLED.
+    tracked
+        Whether MLflow should know of it; the stage that logs is no subject of its own.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StageRun:
     start: float = field(default_factory=time.time)
     end: float = 0.0
     status: str = "RUNNING"
+    tracked: bool = True
 
     def finish(self, status: str) -> None:
         """Note the end, the wall time and where it ran."""
@@ -63,7 +66,9 @@ class Journal:
         self._folder = folder
 
     def append(self, run: StageRun) -> None:
-        """Keep a note; where that fails, say so and go on."""
+        """Keep a note of a tracked run; where that fails, say so and go on."""
+        if not run.tracked:
+            return
         name = f"{run.end:.6f}-{os.getpid()}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
