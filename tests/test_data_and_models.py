@@ -152,14 +152,24 @@ def test_caffe_preprocessing_of_pure_colours() -> None:
         np.testing.assert_allclose(value, end, rtol=1e-6)
 
 
-def test_imagenet_preprocessing_equals_torchvisions() -> None:
+@pytest.mark.parametrize("size", [(400, 300), (640, 427), (450, 338), (333, 500), (1024, 683)])
+def test_imagenet_preprocessing_equals_torchvisions(size: tuple[int, int]) -> None:
     from torchvision.models import SqueezeNet1_0_Weights
 
-    image = Image.fromarray(
-        np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    )
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
     theirs = SqueezeNet1_0_Weights.IMAGENET1K_V1.transforms()(image)
     np.testing.assert_allclose(PREPROCESSINGS["imagenet"](image), theirs, atol=1e-5)
+
+
+def test_sixteen_bit_grey_keeps_its_greys(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(4, 0)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    loaded = np.asarray(image_folder(tmp_path).load("deep.png"))
+    np.testing.assert_array_equal(loaded[0], np.arange(256))
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(aopc.InputError, match="no known white"):
+        image_folder(tmp_path).load("float.tiff")
 
 
 def test_weights_files_are_checked(tmp_path: Path) -> None:

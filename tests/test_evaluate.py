@@ -100,6 +100,7 @@ def test_evaluate_writes_metrics_tables_and_figure(
         ({"removal": "blurr"}, "did you mean 'blur'"),
         ({"preprocessing": "cafe"}, "did you mean 'caffe'"),
         ({"device": "abacus"}, "cannot use the device"),
+        ({"random_orders": "0"}, "at least 1"),
     ],
 )
 def test_bad_options_end_in_one_line(
@@ -156,6 +157,40 @@ def test_bad_files_end_in_one_line(
     assert len(lines) == 1
     assert message in lines[0]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["inputs"]
+
+
+def test_results_never_replace_what_is_not_theirs(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "new.partial").mkdir()
+    (tmp_path / "new.partial" / "notes.txt").write_text("kept")
+    for out in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt" / "x"):
+        assert run(monkeypatch, *options(inputs, out)) == 2
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    assert run(monkeypatch, *options(inputs, tmp_path / "new")) == 0
+    assert (tmp_path / "new.partial" / "notes.txt").read_text() == "kept"
+    # A second run replaces the first one's results as a whole.
+    assert run(monkeypatch, *options(inputs, tmp_path / "new", explainers="sensitivity-l2")) == 0
+    names = {p.stem for p in (tmp_path / "new" / "curves").iterdir()}
+    assert names == {"sensitivity-l2", "random"}
+
+
+def test_an_explainer_that_is_never_finite_costs_only_itself(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "never.py").write_text(
+        "def nan(model, images, targets):\n    return images.sum(1) * float('nan')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    out = tmp_path / "out"
+    assert run(monkeypatch, *options(inputs, out, explainers="never:nan,sensitivity-l2")) == 0
+    metrics = json.loads((out / "metrics.json").read_text())["pets"]
+    assert metrics["never:nan"]["aopc"] is None
+    assert metrics["never:nan"]["nonfinite_heatmaps"] == 3
+    assert metrics["sensitivity-l2"]["images"] == 3
 
 
 class Counter(nn.Module):
@@ -239,9 +274,6 @@ def test_users_explainer_by_dotted_path(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     out = tmp_path / "out"
-    assert (
-        run(monkeypatch, *options(inputs, out, explainers="mine:edges", limit="2", first="")) == 2
-    )
     arguments = options(inputs, out, explainers="mine:edges")
     assert run(monkeypatch, *arguments, "--lerf") == 0
     metrics = json.loads((out / "metrics.json").read_text())["pets"]

@@ -131,6 +131,8 @@ def test_average_pooling_and_batch_norm_conserve() -> None:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 3, bias=False)).eval()
+    nn.init.uniform_(model[1].running_var, 0.2, 4)
+    nn.init.uniform_(model[1].weight, 0.5, 2)
     x = 20 * images(4)
     with torch.no_grad():
         scores = model(x).amax(1).numpy()
@@ -225,6 +227,93 @@ def test_lrp_refuses_layers_without_a_rule() -> None:
     model = nn.Sequential(nn.Flatten(), nn.LayerNorm(3 * 13 * 13), nn.Linear(3 * 13 * 13, 2))
     with pytest.raises(aopc.InputError, match="no rule for the layer '1' of type LayerNorm"):
         aopc.heatmaps(model, images(1), "lrp-epsilon-100")
+
+
+class Steps(nn.Module):
+    """Networks that the rules do not cover, by what is special in them."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv, self.again = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        if kind == "misfit":  # a linear layer is defined right before the batch normalisation
+            self.head = nn.Sequential(nn.Flatten(), nn.Linear(3 * 13 * 13, 2))
+        if kind in ("order", "misfit"):
+            self.second, self.first = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+            for norm in (self.first, self.second):
+                nn.init.uniform_(norm.running_mean, -3, 3)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(3 * 13 * 13, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "residual":
+            return self.head(x + self.conv(x))
+        if self.kind == "twice":
+            return self.head(self.conv(torch.relu(self.conv(x))))
+        if self.kind == "mean":
+            return self.head(self.conv(x)).mean(1, keepdim=True)
+        if self.kind in ("order", "misfit"):
+            return self.head(self.second(self.again(torch.relu(self.first(self.conv(x))))))
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("residual", "no rule for the step 'add'"),
+        ("twice", "'conv' runs 2 times"),
+        ("mean", "no rule for the step 'mean'"),
+        ("order", "in the order in which they run"),
+        ("misfit", "in the order in which they run"),
+    ],
+)
+def test_lrp_refuses_what_its_rules_do_not_see(kind: str, message: str) -> None:
+    torch.manual_seed(0)
+    model = Steps(kind).eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(aopc.InputError, match=message):
+        aopc.heatmaps(model, images(1), "lrp-epsilon-0.01")
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11_bn", "resnet18", "squeezenet1_1"])
+def test_lrp_takes_the_networks_of_its_time(name: str) -> None:
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    model, x = get_model(name, num_classes=3), images(1, size=64)
+    assert np.abs(aopc.heatmaps(model, x, "lrp-epsilon-0.01", [1])).max() > 0
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121"])
+def test_lrp_refuses_networks_with_other_steps(name: str) -> None:
+    from torchvision.models import get_model
+
+    with pytest.raises(aopc.InputError, match="LRP"):
+        aopc.heatmaps(get_model(name, num_classes=3), images(1, size=64), "lrp-epsilon-100", [1])
+
+
+def test_a_batch_norm_that_cannot_be_merged_is_refused_and_nothing_changes() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4, affine=False), nn.Flatten(), nn.Linear(4 * 81, 2),
+    )  # fmt: skip
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(aopc.InputError, match="cannot merge the batch normalisation '4'"):
+        aopc.heatmaps(model, images(1), "lrp-epsilon-0.01")
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_deconvolution_refuses_other_activations() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.Flatten(), nn.Linear(4 * 121, 2))
+    with pytest.raises(aopc.InputError, match="the layer '1' is of type ReLU6"):
+        aopc.heatmaps(model, images(1), "deconvolution-l2")
+
+
+@pytest.mark.parametrize("targets", [[0, 3], [-1, 0]])
+@pytest.mark.parametrize("name", ["sensitivity-l2", "lrp-epsilon-100"])
+def test_targets_must_be_classes(network: nn.Sequential, name: str, targets: list[int]) -> None:
+    with pytest.raises(aopc.InputError, match="classes from 0 to 2"):
+        aopc.heatmaps(network, images(2), name, targets)
 
 
 def test_deconvolution_refuses_functional_relu() -> None:

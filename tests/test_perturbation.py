@@ -199,11 +199,11 @@ def test_random_orders_are_uniform() -> None:
 def test_random_baseline_averages_several_orders() -> None:
     model, x = Recorder((8, 8)), images(1, 8, 8)
     curves = aopc.perturbation_curves(
-        model, x, order="random", region_size=2, steps=4, repeats=2, orders_per_image=5
+        model, x, order="random", region_size=2, steps=4, repeats=2, orders_per_image=6
     )
-    assert curves.logits.shape == (1, 5, 5)
-    assert len(np.unique(curves.logits[0, :, 2])) == 5
-    assert curves.forwards == 1 + 5 * 4 == sum(len(s) for s in model.seen) - 1  # and the prediction
+    assert curves.logits.shape == (1, 6, 5)
+    assert len(np.unique(curves.logits[0, :, 2])) == 6
+    assert curves.forwards == 1 + 6 * 4 == sum(len(s) for s in model.seen) - 1  # and the prediction
 
 
 def test_dirichlet_colours_are_uniform_on_the_simplex() -> None:
@@ -294,6 +294,31 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_impossible_value_ranges_are_said(ends: tuple) -> None:
     with pytest.raises(aopc.InputError, match="one finite low and one higher high"):
         ValueRange(*ends)
+
+
+def test_models_that_flatten_with_view_are_taken() -> None:
+    class Flattens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4 * 64, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.conv(x).view(len(x), -1))
+
+    model, x = Flattens(), images(2, 8, 8)
+    curves = aopc.perturbation_curves(model, x, x.sum(1), region_size=4, steps=3, repeats=2)
+    with torch.no_grad():
+        np.testing.assert_allclose(curves.logits[:, 0, 0], model(x).amax(1), atol=1e-5)
+
+
+def test_random_orders_meet_each_noise_equally_often() -> None:
+    model, x = Recorder((8, 8)), images(1, 8, 8)
+    curves = aopc.perturbation_curves(
+        model, x, order="random", region_size=2, steps=16, repeats=2, orders_per_image=3
+    )
+    ends = curves.logits[0, :, -1]  # all is noise at the end: one value for each noise
+    assert ends.shape == (4,)
+    assert len(np.unique(ends.round(4))) == 2
 
 
 class Nan(nn.Module):

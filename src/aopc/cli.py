@@ -50,10 +50,15 @@ def evaluate(
         str | None, typer.Option(help="Of the data set; default: the folder's.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default: the best.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images a forward pass; default: by size and device.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
 ) -> None:
     """Run the paper's protocol on a folder of images and a network with weights from a file."""
     # Imported here so that --help and wrong options answer at once.
+    import torch
+
     from aopc.datasets.folder import image_folder, read_classes
     from aopc.evaluate import Evaluation
     from aopc.evaluate import evaluate as run
@@ -69,8 +74,6 @@ def evaluate(
 
     if limit is not None and first is not None:
         raise InputError("give --limit (a random sample) or --first, not both")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: give a folder for --out")
     chosen = list(EXPLAINERS) if explainers == "all" else explainers.split(",")
     for explainer in chosen:
         get_explainer(explainer)
@@ -94,14 +97,20 @@ def evaluate(
             region_size=region_size,
             steps=steps,
             repeats=repeats,
-            random_orders=random_orders or max(3, repeats),
+            random_orders=max(3, repeats) if random_orders is None else random_orders,
             removal=removal,
             seed=seed,
             orders=("morf", "lerf") if lerf else ("morf",),
         ),
         origin={"model": model, "weights": file_hash(weights)},
+        batch_size=batch_size,
     )
-    outcome = run(job, out)
+    try:
+        outcome = run(job, out)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            "out of memory on the GPU: give a smaller --batch-size; what is finished is kept"
+        ) from error
     for warning in outcome.warnings:
         print(f"aopc: {warning}", file=sys.stderr)
     print(outcome_table(outcome))

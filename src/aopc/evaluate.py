@@ -1,5 +1,6 @@
 """``aopc evaluate``: the paper's protocol on a folder of images and a torchvision network."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ class Evaluation:
         The settings of region perturbation.
     origin
         What else determines the result, for the result files: architecture, weights' hash, …
+    batch_size
+        Images a forward pass; None: chosen by image size and device.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Evaluation:
     explainers: Sequence[str]
     protocol: Protocol
     origin: dict[str, Any]
+    batch_size: int | None = None
 
     @property
     def names(self) -> list[str]:
@@ -97,7 +101,8 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
     """Run the protocol and write ``metrics.json``, the tables and the Figure 4 plot to ``out``.
 
     The work is done in parts of :data:`PART_IMAGES` images; after a kill a second call goes on
-    where the first one was. ``out`` is written at the end.
+    where the first one was. ``out`` is written at the end, as a whole; results of an earlier run
+    in it are replaced.
 
     Raises
     ------
@@ -106,6 +111,8 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
     """
     for name in job.names:
         get_explainer(name)
+    out = out.resolve()
+    _check_output(out)
     ids = job.folder.ids
     parts = [ids[i : i + PART_IMAGES] for i in range(0, len(ids), PART_IMAGES)]
     targets = _predictions(job, parts)
@@ -121,7 +128,7 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
     try:
         with (
             shards(cache, origin) as shard,
-            progress_bar(job.curves_per_image * len(ids), job.name, "curves") as progress,
+            progress_bar(len(ids), job.name) as progress,
         ):
             folders: dict[str, list[Path]] = {name: [] for name in job.names}
             for number, part in enumerate(parts):
@@ -159,7 +166,7 @@ def _predictions(job: Evaluation, parts: Sequence[Sequence[str]]) -> list[np.nda
 
 def _scores(job: Evaluation, images: Tensor, part: Sequence[str]) -> np.ndarray:
     try:
-        return predict(job.model, images, image_ids=part)
+        return predict(job.model, images, image_ids=part, batch_size=job.batch_size)
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
@@ -186,10 +193,13 @@ class _Part:
         self._computed = False
         self.explainer = RANDOM
 
+    def _advance(self, curves: float) -> None:
+        self._progress(curves / self._job.curves_per_image)
+
     def report(self) -> None:
         """Tell the progress of what an earlier run had computed."""
         if not self._computed:
-            self._progress(len(self._ids) * len(self._job.protocol.orders_of(self.explainer)))
+            self._advance(len(self._ids) * len(self._job.protocol.orders_of(self.explainer)))
         self._computed = False
 
     def write(self, folder: Path) -> None:
@@ -197,7 +207,13 @@ class _Part:
         if self._images is None:
             self._images = job.input(self._ids)
         maps = heatmaps(
-            job.model, self._images, name, self._targets, image_ids=self._ids, allow_nonfinite=True
+            job.model,
+            self._images,
+            name,
+            self._targets,
+            image_ids=self._ids,
+            batch_size=job.batch_size,
+            allow_nonfinite=True,
         )
         curves = curves_of(
             name,
@@ -208,7 +224,8 @@ class _Part:
             self._ids,
             job.protocol,
             job.preprocessing.value_range,
-            self._progress,
+            self._advance,
+            job.batch_size,
         )
         complexity = complexity_columns(name, maps, self._ids, DEFAULT_RENDERING)
         write_curves(folder / "curves.parquet", curves, self._origin)
@@ -229,6 +246,35 @@ def _write(
     folders: dict[str, list[Path]],
     origin: dict[str, Any],
     out: Path,
+) -> None:
+    folder = out.with_name(f".{out.name}.new")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        _write_to(folder, panel, job, folders, origin)
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_output(out: Path) -> None:
+    """Results replace a folder as a whole, so it must be theirs."""
+    occupied = out.is_dir() and any(out.iterdir()) and not (out / "metrics.json").is_file()
+    if occupied or out.is_file() or any(parent.is_file() for parent in out.parents):
+        raise InputError(
+            f"{out} is no folder of results: give a new folder, or that of an earlier run, for --out"
+        )
+
+
+def _write_to(
+    out: Path,
+    panel: Panel,
+    job: Evaluation,
+    folders: dict[str, list[Path]],
+    origin: dict[str, Any],
 ) -> None:
     for name, curves in panel.curves.items():
         stem = name.replace(":", "-")
@@ -265,7 +311,5 @@ def _accuracy(job: Evaluation, predicted: np.ndarray) -> float | None:
 
 def _remove_if_done(cache: Path) -> None:
     """Remove the folder of parts unless an interruption left parts in it."""
-    if cache.is_dir() and not any(p.is_dir() for p in cache.iterdir()):
-        for lock in cache.iterdir():
-            lock.unlink()
-        cache.rmdir()
+    if cache.is_dir() and all(p.suffix == ".lock" for p in cache.iterdir()):
+        shutil.rmtree(cache, ignore_errors=True)

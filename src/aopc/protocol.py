@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.errors import InputError
 from aopc.explainers import RANDOM
 from aopc.perturbation.engine import Curves, perturbation_curves
 from aopc.perturbation.regions import Order
@@ -40,6 +41,15 @@ class Protocol:
     seed: int
     orders: tuple[Order, ...] = ("morf",)
 
+    def __post_init__(self) -> None:
+        if "morf" not in self.orders or not set(self.orders) <= {"morf", "lerf"}:
+            raise InputError(
+                f"the orders of heatmaps must be morf, or morf and lerf; got {', '.join(self.orders) or 'none'}"
+            )
+
+        if self.repeats < 1 or self.random_orders < 1:
+            raise InputError("the numbers of repeats and of random orders must be at least 1")
+
     def orders_of(self, explainer: str) -> tuple[Order, ...]:
         """The orders to compute for an explainer: the baseline has random ones only."""
         return ("random",) if explainer == RANDOM else self.orders
@@ -58,6 +68,7 @@ def curves_of(
     protocol: Protocol,
     value_range: ValueRange,
     progress: Progress = silent,
+    batch_size: int | None = None,
 ) -> CurvesByOrder:
     """The curves of one explainer's heatmaps, or of the random baseline."""
     return {
@@ -75,6 +86,7 @@ def curves_of(
             orders_per_image=protocol.random_orders,
             value_range=value_range,
             image_ids=image_ids,
+            batch_size=batch_size,
             progress=progress,
         )
         for order in protocol.orders_of(explainer)

@@ -55,5 +55,7 @@ def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"cannot import the {kind} {name!r}: {error}") from error
+    # The user's module may fail in any way while it is imported.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot import the {kind} {name!r}: {reason}") from error

@@ -39,7 +39,7 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
     shard(name, compute)
         Returns the folder of the part ``name``, after ``compute(folder)`` wrote its files where it
         is not there yet. Another process with the same identity waits. The parts are removed at the
-        end of the context, also after an InputError, but not after an interruption.
+        end of the context, and after an InputError in ``compute``, but not after anything else.
     """
     import torch
 
@@ -56,13 +56,13 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
                 temporary = folder / f".{name}"
                 shutil.rmtree(temporary, ignore_errors=True)
                 temporary.mkdir(parents=True)
-                compute(temporary)
+                try:
+                    compute(temporary)
+                except InputError:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise
                 temporary.rename(path)
             return path
 
-        try:
-            yield shard
-        except InputError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        yield shard
         shutil.rmtree(folder, ignore_errors=True)

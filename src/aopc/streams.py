@@ -34,7 +34,7 @@ class Stream:
     """
 
     def __init__(self, seed: int, *key: str | int) -> None:
-        digest = hashlib.blake2b(json.dumps([seed, *key]).encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(json.dumps([int(seed), *key]).encode(), digest_size=16).digest()
         self._bits = np.random.Philox(key=int.from_bytes(digest, "little"))
 
     def uniform(self, shape: tuple[int, ...]) -> NDArray[np.float32]:

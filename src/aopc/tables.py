@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)
@@ -126,9 +127,18 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, one value a line, keys in their own order."""
+    """Write JSON, one value a line, keys in their own order, NaN as null."""
+    text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and content != content else content
 
 
 def read_json(path: Path) -> Any:

@@ -28,7 +28,7 @@ class ImageFolder:
     ids: tuple[str, ...]
 
     def load(self, image_id: str) -> Image.Image:
-        """The image, turned upright by its EXIF orientation.
+        """The image, turned upright by its EXIF orientation; 16-bit grey becomes 8-bit.
 
         Raises
         ------
@@ -39,7 +39,7 @@ class ImageFolder:
         try:
             with Image.open(path) as image:
                 image.load()
-                return ImageOps.exif_transpose(image)
+                return ImageOps.exif_transpose(_eight_bit(image))
         except FileNotFoundError as error:
             raise InputError(f"there is no image {path}") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -84,6 +84,15 @@ def image_folder(root: Path) -> ImageFolder:
     if not files:
         raise InputError(f"there are no images in {root} ({', '.join(sorted(SUFFIXES))})")
     return ImageFolder(root, tuple(files))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        grey = np.floor(np.asarray(image).astype(np.uint16) / 257 + 0.5)
+        return Image.fromarray(grey.astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known white: save it as 8 or 16 bit")
+    return image
 
 
 def _is_image(path: Path) -> bool:

@@ -5,7 +5,7 @@ from zennit.composites import LayerMapComposite
 from zennit.rules import Pass, ReLUDeconvNet
 
 from aopc.explainers.gradients import backward_from_target, channel_norm
-from aopc.explainers.layers import require_relu_modules
+from aopc.explainers.layers import require_relu_modules, rules_applied
 
 #: Unpooling to the recorded maxima and transposed filters are what autograd does already.
 #: Zeiler and Fergus do not invert the normalisation, so the signal passes it unchanged.
@@ -26,6 +26,6 @@ def deconvolution(model: nn.Module, images: Tensor, targets: Tensor, *, norm: fl
         not be applied to them.
     """
     require_relu_modules(model, images[:1])
-    with LayerMapComposite(COMPOSITE).context(model):
+    with rules_applied(LayerMapComposite(COMPOSITE), model):
         signal = backward_from_target(model, images, targets, start_from_score=True)
     return channel_norm(signal, norm)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from aopc.errors import InputError
 from aopc.models.inference import logits_of
 
 
@@ -14,10 +15,20 @@ def backward_from_target(
     It starts at the score of each image's target class, before the softmax, with the value of the
     score itself (``start_from_score``, LRP and deconvolution) or with 1 (the gradient); all other
     classes start with zero.
+
+    Raises
+    ------
+    InputError
+        If a target is no output of the model.
     """
     with torch.enable_grad():
         inputs = images.detach().clone().requires_grad_(True)
         scores = logits_of(model, inputs)
+        if int(targets.min()) < 0 or int(targets.max()) >= scores.shape[1]:
+            raise InputError(
+                f"targets must be classes from 0 to {scores.shape[1] - 1}, the model's outputs;"
+                f" got {int(targets.min())} to {int(targets.max())}"
+            )
         chosen = nn.functional.one_hot(targets, scores.shape[1]).to(scores)
         start = chosen * scores.detach() if start_from_score else chosen
         (signal,) = torch.autograd.grad(scores, inputs, grad_outputs=start)

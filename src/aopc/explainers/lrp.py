@@ -5,6 +5,7 @@ Propagation (2015); Samek et al., section II.C. The rules for linear layers are 
 here are average pooling under the same rules, and local response normalisation.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,8 +19,10 @@ from zennit.rules import AlphaBeta, Epsilon, NoMod, Norm, Pass
 from zennit.torchvision import ResNetCanonizer
 from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
 
+from aopc.errors import InputError
 from aopc.explainers.gradients import backward_from_target
-from aopc.explainers.layers import require_known_layers
+from aopc.explainers.layers import UNMERGEABLE, all_merged, require_known_layers, rules_applied
+from aopc.models.inference import logits_of
 
 Normalisation = Literal["taylor", "identity"]
 
@@ -108,7 +111,17 @@ def _composite(
 def _lrp(model: nn.Module, images: Tensor, targets: Tensor, composite: LayerMapComposite) -> Tensor:
     known = (Linear, AvgPool, Sum, nn.LocalResponseNorm, Activation, BatchNorm, *_GRADIENT)
     require_known_layers(model, known)
-    with composite.context(model):
+    if any(isinstance(module, BatchNorm) for module in model.modules()):
+        # Merging changes weights, and a merge that fails half-way would leave them changed.
+        model = copy.deepcopy(model)
+    with torch.no_grad():
+        before = logits_of(model, images[:1])
+    with rules_applied(composite, model):
+        with torch.no_grad():
+            after = logits_of(model, images[:1])
+        same = torch.allclose(before, after, rtol=1e-2, atol=1e-3 * float(before.abs().max()))
+        if not same or not all_merged(model):
+            raise InputError(UNMERGEABLE)
         relevance = backward_from_target(model, images, targets, start_from_score=True)
     return relevance.sum(dim=1)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-Metrics = Mapping[str, Mapping[str, Mapping[str, float | int]]]
+Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
 
 def results_table(metrics: Metrics) -> str:
@@ -18,8 +18,8 @@ def results_table(metrics: Metrics) -> str:
                 f"`{explainer}`",
                 _interval(found, "aopc"),
                 _interval(found, "relative_to_random") if explainer != "random" else "–",
-                f"{found['entropy']:.2f}",
-                f"{found['png_kb']:.2f}",
+                _number(found["entropy"]),
+                _number(found["png_kb"]),
                 str(found["zero_heatmaps"]),
                 str(found["images"]),
             ]
@@ -27,5 +27,11 @@ def results_table(metrics: Metrics) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _interval(found: Mapping[str, float | int], name: str) -> str:
-    return f"{found[name]:.2f} [{found[f'{name}_low']:.2f}, {found[f'{name}_high']:.2f}]"
+def _interval(found: Mapping[str, float | None], name: str) -> str:
+    mean, low, high = (_number(found[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def _number(value: float | None) -> str:
+    """Two decimals; what is not known is NaN in memory and null in JSON."""
+    return "–" if value is None or value != value else f"{value:.2f}"

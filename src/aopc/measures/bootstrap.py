@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aopc.errors import InputError
 from aopc.streams import Stream
 
 LEVEL = 0.95
@@ -44,16 +43,12 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     Parameters
     ----------
     values
-        (N, …), one value or curve an image. Images with a NaN are left out.
+        (N, …), one value or curve an image. Images with a NaN are left out; with one image left the
+        interval is NaN, with none the mean too.
     seed
         Of the resampling.
     resamples
         How many.
-
-    Raises
-    ------
-    InputError
-        If no image is left.
 
     Examples
     --------
@@ -61,14 +56,16 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     2.5
     """
     array = np.asarray(values, dtype=np.float64)
-    flat = array.reshape(len(array), -1)
+    flat = array.reshape(len(array), int(np.prod(array.shape[1:])))
     flat = flat[np.isfinite(flat).all(axis=1)]
-    if len(flat) == 0:
-        raise InputError("no image has finite values: there is nothing to average")
+    shape = array.shape[1:]
+    if len(flat) < 2:
+        nothing = np.full(shape, np.nan)
+        mean = flat.mean(axis=0).reshape(shape) if len(flat) else nothing
+        return Interval(mean, nothing, nothing, len(flat))
     means = _resampled_means(flat, resamples, seed)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
-    shape = array.shape[1:]
     return Interval(
         flat.mean(axis=0).reshape(shape), low.reshape(shape), high.reshape(shape), len(flat)
     )

@@ -86,9 +86,11 @@ class Panel:
             "images": absolute.images,
         }
         rows = self.complexity["explainer"] == explainer
+        # A heatmap without content is not a simple one.
+        drawn = rows & ~self.complexity["zero"].astype(bool)
         for measure in ("entropy", "png_kb", "jpeg_kb"):
             found |= _numbers(
-                measure, bootstrap_mean(self.complexity[measure][rows], seed=self.seed)
+                measure, bootstrap_mean(self.complexity[measure][drawn], seed=self.seed)
             )
         found["zero_heatmaps"] = int(self.complexity["zero"][rows].sum())
         found["nonfinite_heatmaps"] = int(self.complexity["nonfinite"][rows].sum())

@@ -64,10 +64,12 @@ def as_images(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
     Raises
     ------
     InputError
-        If the shape or the dtype is another, or a value is not finite.
+        If the shape or the dtype is another, there is no image, or a value is not finite.
     """
-    tensor = torch.as_tensor(images)
-    if tensor.ndim != 4 or not tensor.is_floating_point():
+    # torch takes no negative strides, which reversing the channels in numpy gives.
+    array = np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images
+    tensor = torch.as_tensor(array)
+    if tensor.ndim != 4 or not tensor.is_floating_point() or tensor.numel() == 0:
         raise InputError(
             "images must be floating-point, of shape (N, C, H, W), in the model's input space;"
             f" got {tensor.dtype} of shape {tuple(tensor.shape)}"

@@ -1,5 +1,6 @@
 """A trained network as a file that says how to build it and how to feed it."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -40,8 +41,12 @@ def save_network(
         "preprocessing": asdict(preprocessing),
         "origin": dict(origin),
     }
+    # Through memory: torch.save writes the file's own name into it, and equal networks should be
+    # equal files.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getvalue())
 
 
 def load_network(path: Path) -> tuple[nn.Sequential, Preprocessing]:

@@ -55,7 +55,7 @@ class Preprocessing:
         if self.resize is not None:
             image = image.resize(self._size(image), Image.Resampling.BILINEAR)
         if self.crop is not None:
-            left, top = (image.width - self.crop) // 2, (image.height - self.crop) // 2
+            left, top = (round((side - self.crop) / 2) for side in image.size)
             image = image.crop((left, top, left + self.crop, top + self.crop))
         return np.asarray(image)
 
@@ -63,8 +63,9 @@ class Preprocessing:
         if isinstance(self.resize, tuple):
             return self.resize
         assert self.resize is not None
-        factor = self.resize / min(image.size)
-        return round(image.width * factor), round(image.height * factor)
+        # As torchvision does it: the longer side is rounded down.
+        short = min(image.size)
+        return self.resize * image.width // short, self.resize * image.height // short
 
     def normalise(self, pixels: np.ndarray) -> Tensor:
         """8-bit pixels, (…, H, W, 3) RGB or (…, H, W) grey → (…, C, H, W) float32."""

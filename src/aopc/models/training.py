@@ -97,6 +97,8 @@ def train(
         mirrored = torch.from_numpy(stream.uniform((count,)) < (0.5 if settings.mirror else 0.0))
         total = 0.0
         for chosen in order.split(size):
+            if len(chosen) == 1:  # batch normalisation needs two
+                continue
             batch = images[chosen].to(device, memory_format=torch.channels_last)
             batch = torch.where(
                 mirrored[chosen][:, None, None, None].to(device), batch.flip(3), batch

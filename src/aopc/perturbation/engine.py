@@ -112,8 +112,8 @@ def perturbation_curves(
     seed
         Of the noise, the ties and the random orders.
     orders_per_image
-        For random order: how many orders an image, the noise of the repeats being used in turn;
-        None: as many as repeats. T is the larger of the two numbers.
+        For random order: how many orders an image, rounded up to a multiple of the repeats, whose
+        noise is used in turn; None: as many as repeats. T is the larger of the two numbers.
     value_range
         Range of the random values; None: the smallest and largest value of each channel in
         ``images``. Give it where images are computed in parts, since it must not change.
@@ -152,7 +152,10 @@ def perturbation_curves(
     chosen = targets_or_predictions(model, images, targets)
 
     if order == "random":
-        orders = random_orders(grid, ids, orders_per_image or repeats, seed)
+        wanted = repeats if orders_per_image is None else orders_per_image
+        # A multiple of the repeats, so that each noise counts alike, as it does for a heatmap.
+        count = wanted if wanted < repeats else -(-wanted // repeats) * repeats
+        orders = random_orders(grid, ids, count, seed)
         usable = np.ones(len(images), dtype=bool)
     else:
         maps = _as_heatmaps(heatmaps, images)
@@ -169,6 +172,7 @@ def perturbation_curves(
     values = value_range or _value_range_of(images)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     pixel_ranks = _PixelRanks(grid, device_of(model))
+    layout = _Layout()
 
     with torch.inference_mode(), evaluating(model):
         for i in range(len(images)):
@@ -176,7 +180,7 @@ def perturbation_curves(
                 progress(1)
                 continue
             image = images[i].float().cpu().numpy()
-            scorer = _Scorer(model, images[i], int(chosen[i]), ids[i], size)
+            scorer = _Scorer(layout, model, images[i], int(chosen[i]), ids[i])
             logits[i, :, 0], probabilities[i, :, 0] = scorer.unperturbed()
             noises = [
                 _on_device(
@@ -199,13 +203,13 @@ class _Scorer:
     """Scores perturbed versions of one image, built on the model's device, pixels last."""
 
     def __init__(
-        self, model: nn.Module, image: Tensor, target: int, name: str, batch_size: int
+        self, layout: "_Layout", model: nn.Module, image: Tensor, target: int, name: str
     ) -> None:
+        self._layout = layout
         self._model = model
         self._image = image.to(device_of(model)).permute(1, 2, 0).contiguous()
         self._target = target
         self._name = name
-        self._batch_size = batch_size
 
     def unperturbed(self) -> tuple[float, float]:
         f, p = self._score(self._image[None], first_step=0)
@@ -228,7 +232,7 @@ class _Scorer:
     def _score(
         self, batch: Tensor, first_step: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        scores = logits_of(self._model, batch.permute(0, 3, 1, 2)).float()
+        scores = self._layout.scores(self._model, batch.permute(0, 3, 1, 2)).float()
         if not 0 <= self._target < scores.shape[1]:
             raise InputError(
                 f"the target of image {self._name} is class {self._target}, but the model has"
@@ -241,6 +245,26 @@ class _Scorer:
                 f" {first_step}: check the weights, the preprocessing and the value range"
             )
         return target[0], target[1]
+
+
+class _Layout:
+    """Feeds batches with the channels last, which is faster, unless the model cannot take them.
+
+    A model that flattens with ``view`` fails on them, and gets ordinary batches from then on.
+    """
+
+    def __init__(self) -> None:
+        self._channels_last = True
+
+    def scores(self, model: nn.Module, batch: Tensor) -> Tensor:
+        if self._channels_last:
+            try:
+                return logits_of(model, batch)
+            except RuntimeError as error:
+                if "view size is not compatible" not in str(error):
+                    raise
+                self._channels_last = False
+        return logits_of(model, batch.contiguous())
 
 
 class _PixelRanks:
@@ -282,7 +306,7 @@ def _as_heatmaps(
     expected = (images.shape[0], *images.shape[2:])
     if heatmaps is None:
         raise InputError("heatmaps are needed for the orders morf and lerf")
-    maps = np.asarray(heatmaps.detach().cpu() if isinstance(heatmaps, Tensor) else heatmaps)
+    maps = np.asarray(heatmaps.detach().float().cpu() if isinstance(heatmaps, Tensor) else heatmaps)
     if maps.shape != expected:
         raise InputError(
             f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}"

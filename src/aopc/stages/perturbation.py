@@ -11,9 +11,10 @@ from aopc.measures.bootstrap import bootstrap_mean
 from aopc.measures.curves import aopc_curves
 from aopc.progress import progress_bar
 from aopc.protocol import Protocol, curves_of, read_curves, write_curves
+from aopc.registry import source_hash
 from aopc.shards import shards
 from aopc.stages.panel import StoredPanel
-from aopc.stages.stage import CACHE, DATA, section
+from aopc.stages.stage import CACHE, DATA, checked, section
 from aopc.tables import file_hash, metadata, read_array
 from aopc.tracking.journal import StageRun
 
@@ -22,23 +23,31 @@ PART_IMAGES = 50
 
 
 def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> None:
-    settings = dict(section(params, "perturbation"))
-    settings["orders"] = tuple(settings["orders"])
-    region_size = section(params, "panels", panel, "region_size")
-    protocol = Protocol(region_size=region_size, seed=params["seed"], **settings)
+    settings = section(params, "perturbation")
+    protocol = checked(
+        Protocol,
+        "perturbation",
+        **{**settings, "orders": tuple(section(params, "perturbation", "orders"))},
+        region_size=section(params, "panels", panel, "region_size"),
+        seed=section(params, "seed"),
+    )
     stored = StoredPanel(DATA / "panels" / panel)
     maps_file = DATA / "heatmaps" / panel / explainer / "heatmaps.npy"
     dataset, model, preprocessing, images = stored.load()
     maps, targets = read_array(maps_file), stored.targets()
     run.params = {"panel": panel, "explainer": explainer, **protocol.as_parameters()}
     origin = metadata(run.params)
-    inputs = [file_hash(f) for f in (*stored.files, maps_file)]
+    identity = {
+        **run.params,
+        "inputs": [file_hash(f) for f in (*stored.files, maps_file)],
+        "removal_source": source_hash(protocol.removal),
+    }
     starts = range(0, len(dataset), PART_IMAGES)
-    total = len(dataset) * len(protocol.orders_of(explainer))
+    per_image = len(protocol.orders_of(explainer))
     forwards, seconds = 0, 0.0
     with (
-        shards(CACHE / "shards", {**run.params, "inputs": inputs}) as shard,
-        progress_bar(total, f"{panel} {explainer}", "curves") as progress,
+        shards(CACHE / "shards", identity) as shard,
+        progress_bar(len(dataset), f"{panel} {explainer}") as progress,
     ):
         files = []
         for start in starts:
@@ -56,7 +65,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
                     dataset.ids[part],
                     protocol,
                     preprocessing.value_range,
-                    progress,
+                    lambda count: progress(count / per_image),
                 )
                 seconds += time.perf_counter() - began
                 forwards += sum(c.forwards for c in curves.values())

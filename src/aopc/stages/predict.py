@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from aopc.datasets.dataset import Dataset
+from aopc.errors import InputError
 from aopc.models.inference import best_device, predict
 from aopc.models.network_file import load_network
 from aopc.stages.panel import EXPLAINED, StoredPanel
@@ -20,6 +21,11 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
         order = Stream(params["seed"], "panel", name).permutation(len(test))
         dataset = test.take(np.sort(order[:count]))
         network = DATA / "networks" / settings["network"] / EXPLAINED
+        if not network.is_file():
+            raise InputError(
+                f"params.yaml: panel {name} wants the network {settings['network']!r}, which no"
+                " section of networks trains"
+            )
         model, preprocessing = load_network(network)
         images = preprocessing.normalise(np.asarray(dataset.images))
         logits = predict(model.to(best_device()), images, image_ids=dataset.ids)

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from aopc.errors import InputError
-from aopc.stages.stage import JOURNAL, PARAMS, REPORTS
-from aopc.tables import atomic
+from aopc.stages.stage import DATA, JOURNAL, PARAMS, REPORTS
+from aopc.tables import atomic, file_hash, write_json
 from aopc.tracking.journal import StageRun
 from aopc.tracking.store import log_pending
 
@@ -36,4 +36,5 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
     if updated != current:
         with atomic(README) as path:
             path.write_text(updated, encoding="utf-8")
+    write_json(DATA / "published.json", {"results": file_hash(REPORTS / "metrics.json")})
     print(log_pending(JOURNAL, params, [PARAMS, Path("dvc.lock")]))

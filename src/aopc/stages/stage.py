@@ -3,13 +3,17 @@
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from aopc.errors import InputError
+from aopc.registry import nearest
 from aopc.tracking.journal import Journal, StageRun
+
+T = TypeVar("T")
 
 PARAMS = Path("params.yaml")
 DATA = Path("data")
@@ -54,6 +58,26 @@ def section(params: dict[str, Any], *path: str) -> Any:
             raise InputError(f"params.yaml has no {'.'.join(path[: i + 1])}")
         value = value[key]
     return value
+
+
+def checked(settings: type[T], where: str, **values: Any) -> T:
+    """Settings of a section of params.yaml as the object that takes them.
+
+    Raises
+    ------
+    InputError
+        If one is missing or not known.
+    """
+    known = {f.name: f for f in fields(settings)}  # type: ignore[arg-type]
+    needed = {name for name, f in known.items() if f.default is MISSING}
+    for name in values:
+        if name not in known:
+            raise InputError(
+                f"params.yaml: unknown setting {name!r} in {where}: {nearest(name, known)}"
+            )
+    if not needed <= set(values):
+        raise InputError(f"params.yaml: {where} lacks {', '.join(sorted(needed - set(values)))}")
+    return settings(**values)
 
 
 def run_stage(name: str, items: Sequence[str], work: Callable[..., None]) -> int:

@@ -11,7 +11,7 @@ from aopc.models.network_file import build, save_network
 from aopc.models.preprocessing import Preprocessing
 from aopc.models.training import TrainingSettings, accuracy, train
 from aopc.progress import progress_bar
-from aopc.stages.stage import DATA, section
+from aopc.stages.stage import DATA, checked, section
 from aopc.tables import metadata
 from aopc.tracking.journal import StageRun
 
@@ -26,7 +26,8 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
     for label, options in section(params, "networks", name).items():
         settings = dict(options)
         architecture, layers = settings.pop("architecture"), settings.pop("settings")
-        how = TrainingSettings(**settings, seed=params["seed"])
+        where = f"networks.{name}.{label}"
+        how = checked(TrainingSettings, where, **settings, seed=section(params, "seed"))
         model = build(architecture, classes, layers).to(best_device())
         with progress_bar(how.epochs * len(training), f"train {name} {label}") as progress:
             model, losses = train(model, images, labels, how, progress)

@@ -35,8 +35,10 @@ def run(stage: str, items: Sequence[str], *, warm: bool) -> int:
     connection = _connect() if usable else None
     if connection is not None:
         with connection:
-            return _delegate(connection, stage, items)
-    if usable:
+            status = _delegate(connection, stage, items)
+        if status is not None:
+            return status
+    elif usable:
         _start_server()
     return _run_here(stage, items)
 
@@ -58,7 +60,8 @@ def _connect() -> socket.socket | None:
     return connection
 
 
-def _delegate(connection: socket.socket, stage: str, items: Sequence[str]) -> int:
+def _delegate(connection: socket.socket, stage: str, items: Sequence[str]) -> int | None:
+    """The exit status of the stage, None if the other end was gone before it took the stage."""
     request = {
         "stage": stage,
         "items": list(items),
@@ -67,8 +70,14 @@ def _delegate(connection: socket.socket, stage: str, items: Sequence[str]) -> in
     }
     sys.stdout.flush()
     sys.stderr.flush()
-    socket.send_fds(connection, [b"\0"], [0, 1, 2])
-    connection.sendall(json.dumps(request).encode() + b"\n")
+    try:
+        socket.send_fds(connection, [b"\0"], [0, 1, 2])
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        taken = connection.recv(1)
+    except OSError:
+        return None
+    if not taken:
+        return None
     while True:
         try:
             answer = connection.recv(16)
@@ -143,6 +152,7 @@ def _serve_one(connection: socket.socket) -> NoReturn:
             os.close(descriptor)
         with connection.makefile("rb") as file:
             request = json.loads(file.readline())
+        connection.sendall(b"+")
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])

@@ -37,8 +37,7 @@ def log_pending(journal: Journal, params: dict[str, Any], files: Sequence[Path])
     A sentence on what was logged, or on what could not be and how to do it later. A store that
     does not answer is no error.
     """
-    notes = journal.pending()
-    if not notes:
+    if not journal.pending():
         return "MLflow: nothing to log"
     uri = store_uri()
     # A store that does not answer should cost seconds, not MLflow's default of many minutes.
@@ -52,11 +51,12 @@ def log_pending(journal: Journal, params: dict[str, Any], files: Sequence[Path])
     try:
         # Two processes that create the database at once would both fail.
         with FileLock(".cache/mlflow.lock"):
+            notes = journal.pending()
             _log(uri, notes, params, [f for f in files if f.exists()])
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return (
-            f"MLflow: could not log {len(notes)} runs to {uri} ({reason[:200]}); their notes are"
+            f"MLflow: could not log {len(journal.pending())} runs to {uri} ({reason[:200]}); their notes are"
             " kept, `aopc track` logs them later"
         )
     return f"MLflow: logged {len(notes)} runs to {uri}; `make ui` shows them"
