@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aopc.errors import InputError
-from aopc.threads import wait_without_spinning
+from aopc.threads import wait_briefly
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False
@@ -128,7 +128,7 @@ def track() -> None:
 
 def main() -> None:
     """Run the command; the user's mistakes end in one line and status 2."""
-    wait_without_spinning()
+    wait_briefly()
     # For the user's own explainers: a console script does not look in the current folder.
     sys.path.append(str(Path.cwd()))
     try:
