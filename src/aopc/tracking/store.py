@@ -71,7 +71,9 @@ def _log(
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         local = ARTIFACTS.resolve().as_uri() if uri.startswith("sqlite:") else None
-        experiment_id = client.create_experiment(EXPERIMENT, artifact_location=local)
+        # Otherwise MLflow's page takes the experiment for one on language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        experiment_id = client.create_experiment(EXPERIMENT, artifact_location=local, tags=kind)
     else:
         experiment_id = experiment.experiment_id
     runs = [run for _, run in notes]
