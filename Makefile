@@ -24,6 +24,7 @@ $(READY): requirements.lock pyproject.toml
 
 repro: $(READY) ## regenerate every result of the default profile (dvc repro)
 	dvc repro
+	@aopc track
 
 test: $(READY) ## run the tests
 	pytest
