@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aopc.measures.bootstrap import Interval, bootstrap_mean
     from aopc.measures.complexity import entropy, file_size
     from aopc.measures.curves import abpc, aopc
+    from aopc.models.caffemodel import read_caffemodel
     from aopc.perturbation.engine import Curves, perturbation_curves
     from aopc.perturbation.removal import ValueRange
 
@@ -29,6 +30,7 @@ _PUBLIC = {
     "file_size": "aopc.measures.complexity",
     "heatmaps": "aopc.explainers",
     "perturbation_curves": "aopc.perturbation.engine",
+    "read_caffemodel": "aopc.models.caffemodel",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "file_size",
     "heatmaps",
     "perturbation_curves",
+    "read_caffemodel",
 ]
 
 
