@@ -29,3 +29,21 @@ def progress_bar(total: int, label: str) -> Iterator[Progress]:
         file=sys.stderr,
     ) as bar:
         yield bar.update
+
+
+@contextmanager
+def byte_bar(total: int | None, label: str) -> Iterator[Progress]:
+    """A bar for bytes on standard error, with the rate and the time left."""
+    from tqdm import tqdm
+
+    quiet = not sys.stderr.isatty()
+    with tqdm(
+        total=total,
+        desc=label,
+        unit="B",
+        unit_scale=True,
+        mininterval=10.0 if quiet else 0.1,
+        maxinterval=10.0,
+        file=sys.stderr,
+    ) as bar:
+        yield bar.update
