@@ -60,6 +60,7 @@ def evaluate(
     import torch
 
     from aopc.datasets.folder import image_folder, read_classes
+    from aopc.datasets.subset import Subset
     from aopc.evaluate import Evaluation
     from aopc.evaluate import evaluate as run
     from aopc.explainers import EXPLAINERS, get_explainer
@@ -82,9 +83,9 @@ def evaluate(
     class_ids = read_classes(classes) if classes is not None else None
     folder = image_folder(images)
     if limit is not None:
-        folder = folder.sample(limit, seed)
+        folder = folder.subset(Subset(limit, "sample", seed))
     if first is not None:
-        folder = folder.first(first)
+        folder = folder.subset(Subset(first, "first"))
     network = load_torchvision_model(model, weights, caffe=preprocessing == "caffe")
     job = Evaluation(
         name=name or images.resolve().name,

@@ -24,6 +24,7 @@ _METADATA_KEY = b"aopc"
 
 #: What computes results, within the package; the rest runs, draws and tracks.
 _COMPUTING = (
+    "datasets/*.csv",
     "datasets/*.py",
     "explainers/*.py",
     "measures/*.py",

@@ -1,71 +1,147 @@
 """A data set in memory and on disk."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from aopc.datasets.folder import ImageFolder
+from aopc.errors import InputError
+from aopc.progress import progress_bar
 from aopc.tables import metadata, read_array, read_json, write_array, write_json
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with labels.
+    """Images, with labels where there are any.
 
     Attributes
     ----------
     images
-        (N, H, W, 3) uint8 RGB, or (N, H, W) uint8 grey.
+        (N, H, W, 3) uint8 RGB, (N, H, W) uint8 grey, or files of any size, which a network's
+        preprocessing frames.
     labels
-        (N,) int64.
+        (N,) int64, None where they are not known.
     ids
         N different names, which key the random values of an image.
     classes
         Class names by label.
     masks
         (N, H, W) bool: the pixels of what the label names, where that is known.
+    files
+        Name → checksum of the published files that the images come from.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    images: NDArray[np.uint8] | ImageFolder
+    labels: NDArray[np.int64] | None
     ids: tuple[str, ...]
     classes: tuple[str, ...]
     masks: NDArray[np.bool_] | None = None
+    files: Mapping[str, str] | None = None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.ids)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The images as one array.
+
+        Raises
+        ------
+        InputError
+            If they are files of any size.
+        """
+        if isinstance(self.images, ImageFolder):
+            raise InputError(
+                "the images of this data set are files of any size: give it a size in params.yaml to"
+                " train a network on it"
+            )
+        return self.images
 
     def take(self, indices: NDArray[np.integer]) -> "Dataset":
         """The images at ``indices``, in that order."""
-        return Dataset(
-            np.asarray(self.images[indices]),
-            self.labels[indices],
-            tuple(self.ids[i] for i in indices),
-            self.classes,
-            None if self.masks is None else np.asarray(self.masks[indices]),
+        ids = tuple(self.ids[i] for i in indices)
+        return replace(
+            self,
+            images=self.images.take(ids)
+            if isinstance(self.images, ImageFolder)
+            else np.asarray(self.images[indices]),
+            labels=None if self.labels is None else self.labels[indices],
+            ids=ids,
+            masks=None if self.masks is None else np.asarray(self.masks[indices]),
         )
 
+    def framed(self, frame: Callable[[Image.Image], NDArray[np.uint8]]) -> "Dataset":
+        """The data set as one array, each of its files framed to the same size.
+
+        Raises
+        ------
+        InputError
+            If a file is no whole image, or the frames differ in size.
+        """
+        if not isinstance(self.images, ImageFolder):
+            return self
+        frames: NDArray[np.uint8] | None = None
+        with progress_bar(len(self), "load images") as progress:
+            for i, image_id in enumerate(self.ids):
+                one = frame(self.images.load(image_id))
+                if frames is None:
+                    frames = np.empty((len(self), *one.shape), dtype=np.uint8)
+                if one.shape != frames.shape[1:]:
+                    raise InputError(
+                        f"the image {image_id} has the shape {one.shape} and others"
+                        f" {frames.shape[1:]}: the network's preprocessing must resize them"
+                    )
+                frames[i] = one
+                progress(1)
+        assert frames is not None
+        return replace(self, images=frames)
+
     def save(self, folder: Path, parameters: Mapping[str, Any]) -> None:
-        """Write ``images.npy``, ``labels.npy``, ``masks.npy`` and ``about.json`` to a folder."""
-        write_array(folder / "images.npy", self.images)
-        write_array(folder / "labels.npy", self.labels)
+        """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``."""
+        if isinstance(self.images, ImageFolder):
+            self._copy_files(folder / "images")
+        else:
+            write_array(folder / "images.npy", self.images)
+        if self.labels is not None:
+            write_array(folder / "labels.npy", self.labels)
         if self.masks is not None:
             write_array(folder / "masks.npy", self.masks)
-        about = {"ids": list(self.ids), "classes": list(self.classes), **metadata(parameters)}
+        about = {
+            "ids": list(self.ids),
+            "classes": list(self.classes),
+            **({"files": dict(self.files)} if self.files else {}),
+            **metadata(parameters),
+        }
         write_json(folder / "about.json", about)
+
+    def _copy_files(self, folder: Path) -> None:
+        assert isinstance(self.images, ImageFolder)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            for image_id in self.ids:
+                target = folder / image_id
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.images.path(image_id), target)
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
-        """Read what :meth:`save` wrote; the images as memory maps."""
+        """Read what :meth:`save` wrote; arrays as memory maps."""
         about = read_json(folder / "about.json")
-        masks = folder / "masks.npy"
+        ids, arrays = tuple(about["ids"]), folder / "images.npy"
+        labels, masks = folder / "labels.npy", folder / "masks.npy"
         return cls(
-            images=read_array(folder / "images.npy"),
-            labels=np.asarray(read_array(folder / "labels.npy")),
-            ids=tuple(about["ids"]),
+            images=read_array(arrays) if arrays.exists() else ImageFolder(folder / "images", ids),
+            labels=np.asarray(read_array(labels)) if labels.exists() else None,
+            ids=ids,
             classes=tuple(about["classes"]),
             masks=read_array(masks) if masks.exists() else None,
+            files=about.get("files"),
         )

@@ -1,13 +1,15 @@
 """The user's own images: any folder, flat or with one subfolder a class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from aopc.datasets.subset import Subset
 from aopc.errors import InputError
-from aopc.streams import Stream
+from aopc.progress import progress_bar
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -21,25 +23,40 @@ class ImageFolder:
     root
         The folder.
     ids
-        Paths below it, with forward slashes. They key the random values of an image.
+        Their names, which key the random values of an image.
+    paths
+        Their places below the folder, with forward slashes; None: the ids are the paths.
     """
 
     root: Path
     ids: tuple[str, ...]
+    paths: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def path(self, image_id: str) -> Path:
+        """Where an image lies."""
+        below = image_id if self.paths is None else self.paths[self.ids.index(image_id)]
+        return self.root / below
 
     def load(self, image_id: str) -> Image.Image:
-        """The image, turned upright by its EXIF orientation; 16-bit grey becomes 8-bit.
+        """The image as a viewer shows it, in 8 bits a channel.
+
+        It is turned upright by its EXIF orientation; transparent parts are laid on white; 16-bit
+        grey is scaled to 8 bits; of several frames it is the first. Grey, palette and CMYK images
+        are left in their mode, which preprocessing converts.
 
         Raises
         ------
         InputError
             If the file is missing or is not a whole image.
         """
-        path = self.root / image_id
+        path = self.path(image_id)
         try:
             with Image.open(path) as image:
                 image.load()
-                return ImageOps.exif_transpose(_eight_bit(image))
+                return _on_white(_eight_bit(ImageOps.exif_transpose(image)))
         except FileNotFoundError as error:
             raise InputError(f"there is no image {path}") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -49,24 +66,36 @@ class ImageFolder:
         except Image.DecompressionBombError as error:
             raise InputError(f"the image {path} is too large: scale it down ({error})") from error
 
-    def sample(self, count: int, seed: int) -> "ImageFolder":
-        """A random sample without replacement, in the order of names."""
-        chosen = Stream(seed, "sample").permutation(len(self.ids))[: self._at_most(count)]
-        return ImageFolder(self.root, tuple(self.ids[i] for i in np.sort(chosen)))
+    def subset(self, subset: Subset) -> "ImageFolder":
+        """Some of the images, in the order of names; all, where there are no more."""
+        return self.take(subset.of(self.ids))
 
-    def first(self, count: int) -> "ImageFolder":
-        """The first images in the order of names."""
-        return ImageFolder(self.root, self.ids[: self._at_most(count)])
+    def take(self, image_ids: Sequence[str]) -> "ImageFolder":
+        """These images, in this order."""
+        paths = None
+        if self.paths is not None:
+            path_of = dict(zip(self.ids, self.paths, strict=True))
+            paths = tuple(path_of[i] for i in image_ids)
+        return ImageFolder(self.root, tuple(image_ids), paths)
 
-    def _at_most(self, count: int) -> int:
-        if count < 1:
-            raise InputError(f"the number of images must be at least 1; got {count}")
-        return min(count, len(self.ids))
+    def check(self) -> None:
+        """Read every image once, so that a damaged one shows before hours of work.
+
+        Raises
+        ------
+        InputError
+            For the first that is no whole image.
+        """
+        with progress_bar(len(self), "check images") as progress:
+            for image_id in self.ids:
+                self.load(image_id)
+                progress(1)
 
     def labels(self, class_ids: list[str]) -> list[int] | None:
         """The class of each image by its subfolder's name, None if a subfolder is not a class."""
         index = {name: i for i, name in enumerate(class_ids)}
-        folders = [name.rpartition("/")[0].rpartition("/")[2] for name in self.ids]
+        paths = self.paths or self.ids
+        folders = [path.rpartition("/")[0].rpartition("/")[2] for path in paths]
         return [index[f] for f in folders] if all(f in index for f in folders) else None
 
 
@@ -93,6 +122,14 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode} have no known white: save it as 8 or 16 bit")
     return image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Without transparency: dropping the alpha channel would show what its author hid."""
+    if not image.has_transparency_data:
+        return image
+    layered = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
 
 
 def _is_image(path: Path) -> bool:

@@ -7,6 +7,7 @@ on the device and in the precision of the images.
 
 import importlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.errors import InputError
+from aopc.models.dropout import active_dropout
 from aopc.models.inference import (
     as_images,
     default_batch_size,
@@ -79,6 +81,7 @@ def heatmaps(
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
     allow_nonfinite: bool = False,
+    dropout_seed: int | None = None,
 ) -> NDArray[np.float32]:
     """Heatmaps of all images by one explainer.
 
@@ -98,6 +101,9 @@ def heatmaps(
         Images a backward pass; None: chosen by image size and device.
     allow_nonfinite
         Let heatmaps with NaN or infinite values through, as NaN all over, instead of raising.
+    dropout_seed
+        Explain the network with its dropout layers active, as in training, with masks keyed by this
+        seed and the image's id (:func:`aopc.models.dropout.active_dropout`); None: they are off.
 
     Returns
     -------
@@ -126,8 +132,15 @@ def heatmaps(
     device = device_of(model)
     results = []
     with evaluating(model):
-        for batch, classes in zip(images.split(size), chosen.split(size), strict=True):
-            result = explain(model, batch.to(device), classes.to(device)).detach()
+        for start in range(0, len(images), size):
+            batch, classes = images[start : start + size], chosen[start : start + size]
+            dropping = (
+                nullcontext()
+                if dropout_seed is None
+                else active_dropout(model, ids[start : start + size], dropout_seed)
+            )
+            with dropping:
+                result = explain(model, batch.to(device), classes.to(device)).detach()
             if tuple(result.shape) != (len(batch), *batch.shape[2:]):
                 raise InputError(
                     f"the explainer {label!r} must return heatmaps of shape"

@@ -27,7 +27,11 @@ from aopc.models.inference import logits_of
 Normalisation = Literal["taylor", "identity"]
 
 #: Layers through which relevance passes as the gradient does: maxima and reshapes.
-_GRADIENT = (MaxPool, nn.Dropout, nn.Dropout2d, nn.Flatten, nn.Unflatten, nn.Identity)
+_GRADIENT = (MaxPool, nn.Flatten, nn.Unflatten, nn.Identity)
+#: Layers that scale each value by itself: their only input takes all of an output's relevance. So
+#: active dropout (:mod:`aopc.models.dropout`) passes relevance on unscaled, and what it dropped
+#: has none to pass on.
+_ELEMENTWISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class EpsilonPooling(BasicHook):
@@ -102,14 +106,23 @@ def _composite(
             (Linear, linear()),
             ((AvgPool, Sum), pooling()),
             (nn.LocalResponseNorm, lrn),
-            ((Activation, BatchNorm), Pass()),
+            ((Activation, BatchNorm, *_ELEMENTWISE), Pass()),
         ],
         canonizers=canonizers,
     )
 
 
 def _lrp(model: nn.Module, images: Tensor, targets: Tensor, composite: LayerMapComposite) -> Tensor:
-    known = (Linear, AvgPool, Sum, nn.LocalResponseNorm, Activation, BatchNorm, *_GRADIENT)
+    known = (
+        Linear,
+        AvgPool,
+        Sum,
+        nn.LocalResponseNorm,
+        Activation,
+        BatchNorm,
+        *_ELEMENTWISE,
+        *_GRADIENT,
+    )
     require_known_layers(model, known)
     if any(isinstance(module, BatchNorm) for module in model.modules()):
         # Merging changes weights, and a merge that fails half-way would leave them changed.

@@ -63,7 +63,7 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
         nothing = np.full(shape, np.nan)
         mean = flat.mean(axis=0).reshape(shape) if len(flat) else nothing
         return Interval(mean, nothing, nothing, len(flat))
-    means = _resampled_means(flat, resamples, seed)
+    means = resampled_means(flat, resamples, seed)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return Interval(
@@ -71,8 +71,8 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     )
 
 
-def _resampled_means(flat: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(N, K) → (resamples, K)."""
+def resampled_means(flat: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """The means of resamples of the rows: (N, K) → (resamples, K)."""
     rows = max(1, _CELLS_AT_ONCE // len(flat))
     parts = [
         _resample_counts(len(flat), start, min(start + rows, resamples), seed) @ flat

@@ -141,14 +141,15 @@ def _numbers(name: str, interval: Interval) -> dict[str, float]:
 
 def write_panels(panels: Sequence[Panel], folder: Path) -> Table:
     """Write ``metrics.json``, ``figure4.csv`` and ``paired_differences.csv``; returns Figure 4's data."""
-    relative = _joined([panel.relative_table() for panel in panels])
+    relative = joined([panel.relative_table() for panel in panels])
     write_json(folder / "metrics.json", {panel.name: panel.metrics() for panel in panels})
     write_csv(folder / "figure4.csv", relative)
     write_csv(
-        folder / "paired_differences.csv", _joined([panel.difference_table() for panel in panels])
+        folder / "paired_differences.csv", joined([panel.difference_table() for panel in panels])
     )
     return relative
 
 
-def _joined(tables: Sequence[Table]) -> Table:
+def joined(tables: Sequence[Table]) -> Table:
+    """The rows of several tables with the same columns."""
     return {name: [v for t in tables for v in t[name]] for name in tables[0]}

@@ -15,9 +15,9 @@ from aopc.registry import resolve
 from aopc.tables import atomic
 
 
-def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Sequential:
+def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Module:
     """A network of a registered architecture, or of the user's own by dotted path."""
-    model: nn.Sequential = resolve("architecture", ARCHITECTURES, architecture)(
+    model: nn.Module = resolve("architecture", ARCHITECTURES, architecture)(
         classes=classes, **settings
     )
     return model
@@ -49,7 +49,7 @@ def save_network(
         temporary.write_bytes(buffer.getvalue())
 
 
-def load_network(path: Path) -> tuple[nn.Sequential, Preprocessing]:
+def load_network(path: Path) -> tuple[nn.Module, Preprocessing]:
     """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU."""
     content = torch.load(path, map_location="cpu", weights_only=True)
     model = build(content["architecture"], content["classes"], content["settings"])

@@ -1,6 +1,6 @@
 """From an image file to the model's input space. Preprocessing belongs to the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -45,6 +45,10 @@ class Preprocessing:
             tuple((0.0 - m) / s for m, s in pairs), tuple((self.white - m) / s for m, s in pairs)
         )
 
+    def with_mean(self, mean: tuple[float, ...]) -> "Preprocessing":
+        """The same with another mean colour."""
+        return replace(self, mean=mean)
+
     def __call__(self, image: Image.Image) -> Tensor:
         """An image of any size and mode → (C, H, W) float32 in the model's input space."""
         return self.normalise(self.frame(image))
@@ -84,6 +88,12 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     # Caffe's reference models: images warped to 256 × 256, the centre 227 × 227, BGR, the mean
     # colour of ILSVRC2012 subtracted, no scaling.
     "caffe": Preprocessing("BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 227),
+    # The same for networks that take 224 × 224 (GoogLeNet, VGG).
+    "caffe-224": Preprocessing(
+        "BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 224
+    ),
+    # Caffe's LeNet: grey images as they are, scaled by 1/256.
+    "caffe-lenet": Preprocessing("L", (0.0,), (1.0,), 255.0 / 256.0),
     # torchvision's classification reference.
     "imagenet": Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224),
 }

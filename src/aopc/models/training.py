@@ -1,14 +1,20 @@
 """Train a network from scratch, the same way each time."""
 
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from aopc.errors import InputError
 from aopc.models.inference import device_of, predict
 from aopc.progress import Progress, silent
+from aopc.registry import nearest
 from aopc.streams import Stream
 
 
@@ -21,13 +27,20 @@ class TrainingSettings:
     batch_size
         Images a step.
     learning_rate
-        The peak of a one-cycle schedule (Smith, Topin 2019) for AdamW.
+        Of the solver.
     weight_decay
-        AdamW's.
+        Of the solver.
     mirror
         Whether to mirror half of the images at random, left to right.
     seed
         Of the weights, the order of the images, the mirroring and the dropout.
+    solver
+        "one-cycle": AdamW with a one-cycle schedule (Smith, Topin 2019), whose peak is the learning
+        rate, and batch normalisation, which is folded into the weights afterwards. "constant":
+        stochastic gradient descent with momentum 0.9 at a constant rate and nothing else, as in
+        Caffe's CIFAR-10 example.
+    checkpoints
+        Numbers of iterations after which the network is kept, too.
     """
 
     epochs: int
@@ -36,6 +49,14 @@ class TrainingSettings:
     weight_decay: float
     mirror: bool
     seed: int
+    solver: Literal["one-cycle", "constant"] = "one-cycle"
+    checkpoints: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.solver not in ("one-cycle", "constant"):
+            raise InputError(
+                f"unknown solver {self.solver!r}: {nearest(self.solver, ['one-cycle', 'constant'])}"
+            )
 
 
 def initialise(model: nn.Module, seed: int) -> None:
@@ -54,11 +75,9 @@ def train(
     labels: Tensor,
     settings: TrainingSettings,
     progress: Progress = silent,
+    keep: Callable[[int, nn.Sequential], object] = lambda iteration, network: None,
 ) -> tuple[nn.Sequential, list[float]]:
     """Initialise and minimise the cross-entropy.
-
-    Batch normalisation behind each layer but the last helps the training and is folded into the
-    weights afterwards, so that the network that is explained has the plain layers of ``model``.
 
     Parameters
     ----------
@@ -72,33 +91,38 @@ def train(
         See :class:`TrainingSettings`.
     progress
         Is told of the images of each step.
+    keep
+        Is given the number of iterations and a copy of the network at each checkpoint.
 
     Returns
     -------
-    The trained network in evaluation mode, and the mean loss of each epoch.
+    The trained network in evaluation mode, and the mean loss of each epoch. It has the plain layers
+    of ``model``, whatever normalisation helped the training.
+
+    Raises
+    ------
+    InputError
+        If a checkpoint lies beyond the last iteration.
     """
     device = device_of(model)
     size, count = settings.batch_size, len(images)
-    steps = -(-count // size)
+    # A last batch of one image is left out: batch normalisation needs two.
+    steps = count // size + (count % size > 1)
+    _check_checkpoints(settings, steps)
     initialise(model, settings.seed)
-    learner = _with_batch_norm(model).to(device).train()
-    optimiser = torch.optim.AdamW(
-        learner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=settings.learning_rate, total_steps=steps * settings.epochs
-    )
+    names = [name for name, _ in model.named_children()]
+    learner = _with_batch_norm(model) if settings.solver == "one-cycle" else model
+    learner = learner.to(device).train()
+    optimiser, schedule = _solver(learner, settings, steps)
     loss_function = nn.CrossEntropyLoss()
     images = images.contiguous(memory_format=torch.channels_last)
-    losses = []
+    losses, iteration = [], 0
     for epoch in range(settings.epochs):
         stream = Stream(settings.seed, "epoch", epoch)
         order = torch.from_numpy(stream.permutation(count))
         mirrored = torch.from_numpy(stream.uniform((count,)) < (0.5 if settings.mirror else 0.0))
         total = 0.0
-        for chosen in order.split(size):
-            if len(chosen) == 1:  # batch normalisation needs two
-                continue
+        for chosen in order.split(size)[:steps]:
             batch = images[chosen].to(device, memory_format=torch.channels_last)
             batch = torch.where(
                 mirrored[chosen][:, None, None, None].to(device), batch.flip(3), batch
@@ -110,11 +134,38 @@ def train(
             schedule.step()
             total += float(loss.detach()) * len(chosen)
             progress(len(chosen))
+            iteration += 1
+            if iteration in settings.checkpoints:
+                keep(iteration, _folded(copy.deepcopy(learner).eval(), names))
         losses.append(total / count)
-    return _folded(learner.eval()), losses
+    return _folded(learner.eval(), names), losses
+
+
+def _check_checkpoints(settings: TrainingSettings, steps: int) -> None:
+    last = steps * settings.epochs
+    beyond = [c for c in settings.checkpoints if not 1 <= c <= last]
+    if beyond:
+        raise InputError(
+            f"there is no iteration {beyond[0]} for a checkpoint: {settings.epochs} epochs of {steps}"
+            f" steps end with iteration {last}"
+        )
+
+
+def _solver(
+    learner: nn.Module, settings: TrainingSettings, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.solver == "constant":
+        descent = torch.optim.SGD(learner.parameters(), lr=rate, momentum=0.9, weight_decay=decay)
+        return descent, torch.optim.lr_scheduler.ConstantLR(descent, factor=1.0)
+    adam = torch.optim.AdamW(learner.parameters(), lr=rate, weight_decay=decay)
+    return adam, torch.optim.lr_scheduler.OneCycleLR(
+        adam, max_lr=rate, total_steps=steps * settings.epochs
+    )
 
 
 def _with_batch_norm(model: nn.Sequential) -> nn.Sequential:
+    """Batch normalisation behind each layer with weights but the last."""
     layers = list(model)
     learned = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
     normalised: list[nn.Module] = []
@@ -127,7 +178,8 @@ def _with_batch_norm(model: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*normalised)
 
 
-def _folded(model: nn.Sequential) -> nn.Sequential:
+def _folded(model: nn.Sequential, names: list[str]) -> nn.Sequential:
+    """Without batch normalisation; ``names`` are those of the layers that remain."""
     layers: list[nn.Module] = []
     for layer in model:
         before = layers[-1] if layers else None
@@ -137,7 +189,7 @@ def _folded(model: nn.Sequential) -> nn.Sequential:
             layers[-1] = fuse_linear_bn_eval(before, layer)
         else:
             layers.append(layer)
-    return nn.Sequential(*layers).eval()
+    return nn.Sequential(OrderedDict(zip(names, layers, strict=True))).eval()
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: np.ndarray) -> float:

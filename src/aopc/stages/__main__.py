@@ -7,10 +7,11 @@ from aopc.stages.warm import run
 #: Stage → whether it needs torch, whose import takes longer than most stages.
 STAGES = {
     "datasets": False,
-    "train": True,
+    "networks": True,
     "predict": True,
     "heatmaps": True,
     "perturbation": True,
+    "checkpoints": True,
     "complexity": False,
     "figures": True,
     "publish": False,

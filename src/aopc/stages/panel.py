@@ -8,24 +8,57 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from aopc.datasets.dataset import Dataset
+from aopc.errors import InputError
 from aopc.models.inference import best_device
 from aopc.models.network_file import load_network
 from aopc.models.preprocessing import Preprocessing
+from aopc.stages.stage import DATA
+from aopc.streams import Stream
 from aopc.tables import metadata, read_array, write_array, write_json
 
-#: The network of a data set that is explained; others serve single figures.
-EXPLAINED = "pooling.pt"
+
+def network_file(name: str) -> Path:
+    """The file of a network that params.yaml calls ``data set/label``.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = DATA / "networks" / f"{name}.pt"
+    if not path.is_file():
+        raise InputError(
+            f"params.yaml wants the network {name!r}, which no section of networks gives: it must be"
+            " data set/label, as in objects/caffenet"
+        )
+    return path
+
+
+def checkpoint_file(folder: Path, label: str, iteration: int) -> Path:
+    """The file of a network after so many iterations of its training."""
+    return folder / f"{label}-checkpoints" / f"{iteration:06d}.pt"
+
+
+def chosen_images(
+    test: Dataset, images: int | None, limit: int | None, params: Mapping[str, Any], name: str
+) -> Dataset:
+    """A random sample of the test images, at most ``limit``; all where ``images`` is None."""
+    count = min(x for x in (images, limit, len(test)) if x is not None)
+    if count < 1:
+        raise InputError(f"params.yaml: {name} needs at least one image")
+    order = Stream(params["seed"], "panel", name).permutation(len(test))
+    return test.take(np.sort(order[:count]))
 
 
 @dataclass(frozen=True)
 class StoredPanel:
     """The files of a panel.
 
-    ``folder`` holds the data set's files, ``network.pt``, ``logits.npy`` (N, classes) and
-    ``prediction.json``.
+    ``folder`` holds the images as the network's preprocessing frames them, ``network.pt``,
+    ``logits.npy`` (N, classes) and ``prediction.json``.
     """
 
     folder: Path
@@ -51,24 +84,20 @@ class StoredPanel:
         """The predicted classes, (N,)."""
         return np.asarray(read_array(self.folder / "logits.npy")).argmax(axis=1)
 
-    def load(self) -> tuple[Dataset, nn.Module, Preprocessing, Tensor]:
-        """The data set, the network, its preprocessing, and the images in its input space."""
-        dataset = self.dataset()
-        model, preprocessing = self.network()
-        return dataset, model, preprocessing, preprocessing.normalise(np.asarray(dataset.images))
-
     def save(
         self,
         dataset: Dataset,
         network: Path,
         logits: NDArray[np.float32],
         parameters: Mapping[str, Any],
-    ) -> float:
-        """Write the panel; returns the accuracy on its images."""
+    ) -> float | None:
+        """Write the panel; returns the accuracy on its images, None where labels are not known."""
         dataset.save(self.folder, parameters)
         shutil.copyfile(network, self.network_file)
         write_array(self.folder / "logits.npy", logits)
-        reached = float((logits.argmax(axis=1) == dataset.labels).mean())
+        reached = None
+        if dataset.labels is not None:
+            reached = float((logits.argmax(axis=1) == dataset.labels).mean())
         about = {"accuracy": reached, "images": len(dataset), **metadata(parameters)}
         write_json(self.folder / "prediction.json", about)
         return reached

@@ -14,12 +14,9 @@ from aopc.protocol import Protocol, curves_of, read_curves, write_curves
 from aopc.registry import source_hash
 from aopc.shards import shards
 from aopc.stages.panel import StoredPanel
-from aopc.stages.stage import CACHE, DATA, checked, section
+from aopc.stages.stage import CACHE, DATA, checked, parts_of, section
 from aopc.tables import file_hash, metadata, read_array
 from aopc.tracking.journal import StageRun
-
-#: Images in one part of the work that survives a kill.
-PART_IMAGES = 50
 
 
 def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> None:
@@ -33,7 +30,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
     )
     stored = StoredPanel(DATA / "panels" / panel)
     maps_file = DATA / "heatmaps" / panel / explainer / "heatmaps.npy"
-    dataset, model, preprocessing, images = stored.load()
+    dataset, (model, preprocessing) = stored.dataset(), stored.network()
     maps, targets = read_array(maps_file), stored.targets()
     run.params = {"panel": panel, "explainer": explainer, **protocol.as_parameters()}
     origin = metadata(run.params)
@@ -42,7 +39,6 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
         "inputs": [file_hash(f) for f in (*stored.files, maps_file)],
         "removal_source": source_hash(protocol.removal),
     }
-    starts = range(0, len(dataset), PART_IMAGES)
     per_image = len(protocol.orders_of(explainer))
     forwards, seconds = 0, 0.0
     with (
@@ -50,8 +46,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
         progress_bar(len(dataset), f"{panel} {explainer}") as progress,
     ):
         files = []
-        for start in starts:
-            part = slice(start, start + PART_IMAGES)
+        for part in parts_of(len(dataset)):
 
             def compute(folder: Path, part: slice = part) -> None:
                 nonlocal forwards, seconds
@@ -59,7 +54,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
                 curves = curves_of(
                     explainer,
                     model,
-                    images[part],
+                    preprocessing.normalise(np.asarray(dataset.pixels[part])),
                     np.asarray(maps[part]),
                     targets[part],
                     dataset.ids[part],
@@ -71,7 +66,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> N
                 forwards += sum(c.forwards for c in curves.values())
                 write_curves(folder / "curves.parquet", curves, origin)
 
-            files.append(shard(f"{start:06d}", compute) / "curves.parquet")
+            files.append(shard(f"{part.start:06d}", compute) / "curves.parquet")
         curves = read_curves(*files)
         write_curves(DATA / "curves" / panel / f"{explainer}.parquet", curves, origin)
     values = aopc_curves(curves["random" if explainer == RANDOM else protocol.orders[0]])

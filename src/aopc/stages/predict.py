@@ -5,32 +5,35 @@ from typing import Any
 import numpy as np
 
 from aopc.datasets.dataset import Dataset
-from aopc.errors import InputError
 from aopc.models.inference import best_device, predict
 from aopc.models.network_file import load_network
-from aopc.stages.panel import EXPLAINED, StoredPanel
-from aopc.stages.stage import DATA, section
-from aopc.streams import Stream
+from aopc.progress import progress_bar
+from aopc.stages.panel import StoredPanel, chosen_images, network_file
+from aopc.stages.stage import DATA, PART_IMAGES, parts_of, section
 from aopc.tracking.journal import StageRun
 
 
 def work(run: StageRun, params: dict[str, Any]) -> None:
+    limit = section(params, "limit")
     for name, settings in section(params, "panels").items():
         test = Dataset.load(DATA / "datasets" / name / "test")
-        count = min(settings["images"], len(test))
-        order = Stream(params["seed"], "panel", name).permutation(len(test))
-        dataset = test.take(np.sort(order[:count]))
-        network = DATA / "networks" / settings["network"] / EXPLAINED
-        if not network.is_file():
-            raise InputError(
-                f"params.yaml: panel {name} wants the network {settings['network']!r}, which no"
-                " section of networks trains"
-            )
+        network = network_file(settings["network"])
         model, preprocessing = load_network(network)
-        images = preprocessing.normalise(np.asarray(dataset.images))
-        logits = predict(model.to(best_device()), images, image_ids=dataset.ids)
-        used = {"panel": name, "seed": params["seed"], **settings}
-        accuracy = StoredPanel(DATA / "panels" / name).save(dataset, network, logits, used)
+        model = model.to(best_device())
+        chosen = chosen_images(test, settings["images"], limit, params, name)
+        dataset = chosen.framed(preprocessing.frame)
+        parts = []
+        with progress_bar(len(dataset), f"predict {name}") as progress:
+            for part in parts_of(len(dataset), PART_IMAGES):
+                images = preprocessing.normalise(np.asarray(dataset.pixels[part]))
+                parts.append(predict(model, images, image_ids=dataset.ids[part]))
+                progress(len(images))
+        used = {"panel": name, "seed": params["seed"], "limit": limit, **settings}
+        accuracy = StoredPanel(DATA / "panels" / name).save(
+            dataset, network, np.concatenate(parts), used
+        )
         run.params[name] = used
-        run.metrics[f"{name}_accuracy"] = accuracy
-        print(f"{name}: accuracy {accuracy:.1%} on {count} images")
+        if accuracy is not None:
+            run.metrics[f"{name}_accuracy"] = accuracy
+        said = "no labels" if accuracy is None else f"accuracy {accuracy:.1%}"
+        print(f"{name}: {said} on {len(dataset)} images")

@@ -15,6 +15,10 @@ from aopc.tracking.journal import Journal, StageRun
 
 T = TypeVar("T")
 
+#: Images that are in memory at once, in the network's input space, and in one part of the work that
+#: survives a kill.
+PART_IMAGES = 50
+
 PARAMS = Path("params.yaml")
 DATA = Path("data")
 REPORTS = Path("reports")
@@ -78,6 +82,11 @@ def checked(settings: type[T], where: str, **values: Any) -> T:
     if not needed <= set(values):
         raise InputError(f"params.yaml: {where} lacks {', '.join(sorted(needed - set(values)))}")
     return settings(**values)
+
+
+def parts_of(count: int, size: int = PART_IMAGES) -> list[slice]:
+    """Slices of at most ``size`` that cover 0 … ``count`` − 1."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def run_stage(name: str, items: Sequence[str], work: Callable[..., None]) -> int:

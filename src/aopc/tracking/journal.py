@@ -92,10 +92,10 @@ class Journal:
 
 
 def git_commit() -> str:
-    """The commit of the current folder, "-dirty" added where tracked files differ from it."""
+    """The commit of the current folder, "-dirty" added where the code differs from it."""
     try:
         head = _git("rev-parse", "HEAD")
-        return f"{head}-dirty" if _git("status", "--porcelain", "-uno", "--", "src") else head
+        return f"{head}-dirty" if _git("status", "--porcelain", "-uno", "--", ":/src") else head
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 

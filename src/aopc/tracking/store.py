@@ -7,6 +7,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from aopc.repository import profile, root
 from aopc.tables import file_hash
 from aopc.tracking.journal import Journal, StageRun
 
@@ -16,8 +17,8 @@ ARTIFACTS = Path("mlartifacts")
 
 
 def store_uri() -> str:
-    """MLFLOW_TRACKING_URI, or the database in the repository's root (the current folder)."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE.resolve()}"
+    """MLFLOW_TRACKING_URI, or the database in the repository's root, for all profiles."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
 
 
 def log_pending(journal: Journal, params: dict[str, Any], files: Sequence[Path]) -> str:
@@ -50,7 +51,7 @@ def log_pending(journal: Journal, params: dict[str, Any], files: Sequence[Path])
         os.environ.setdefault(name, value)
     try:
         # Two processes that create the database at once would both fail.
-        with FileLock(".cache/mlflow.lock"):
+        with FileLock(_lock_file()):
             notes = journal.pending()
             _log(uri, notes, params, [f for f in files if f.exists()])
     except Exception as error:
@@ -62,6 +63,12 @@ def log_pending(journal: Journal, params: dict[str, Any], files: Sequence[Path])
     return f"MLflow: logged {len(notes)} runs to {uri}; `make ui` shows them"
 
 
+def _lock_file() -> Path:
+    path = root() / ".cache" / "mlflow.lock"
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
 def _log(
     uri: str, notes: list[tuple[Path, StageRun]], params: dict[str, Any], files: Sequence[Path]
 ) -> None:
@@ -70,7 +77,7 @@ def _log(
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        local = ARTIFACTS.resolve().as_uri() if uri.startswith("sqlite:") else None
+        local = (root() / ARTIFACTS).as_uri() if uri.startswith("sqlite:") else None
         # Otherwise MLflow's page takes the experiment for one on language models.
         kind = {"mlflow.experimentKind": "custom_model_development"}
         experiment_id = client.create_experiment(EXPERIMENT, artifact_location=local, tags=kind)
@@ -82,7 +89,11 @@ def _log(
         params=params,
         metrics={"stages": float(len(runs)), "stage_seconds": sum(r.end - r.start for r in runs)},
         artifacts=[str(f) for f in files] + [a for r in runs for a in r.artifacts],
-        tags={**runs[-1].tags, **{f"hash_{f.name}": file_hash(f) for f in files}},
+        tags={
+            **runs[-1].tags,
+            "profile": profile(),
+            **{f"hash_{f.name}": file_hash(f) for f in files},
+        },
         start=min(r.start for r in runs),
         end=max(r.end for r in runs),
         status="FINISHED" if all(r.status == "FINISHED" for r in runs) else "FAILED",

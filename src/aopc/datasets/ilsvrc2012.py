@@ -1,0 +1,99 @@
+"""ILSVRC2012's validation set (Russakovsky et al. 2015): the paper's first 5040 images."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aopc.datasets.dataset import Dataset
+from aopc.datasets.folder import ImageFolder, image_folder
+from aopc.datasets.subset import Subset
+from aopc.downloads.archives import unpack_subset
+from aopc.downloads.fetch import fetch, is_here
+from aopc.downloads.source import Source
+from aopc.errors import InputError
+from aopc.repository import downloads_folder
+
+#: Size and checksum as its publishers give them; torchvision has the same.
+ILSVRC2012 = Source(
+    name="ILSVRC2012_img_val.tar",
+    page="https://image-net.org/download-images",
+    licence="non-commercial research and education, after registration",
+    size=6_744_924_160,
+    checksum="md5:29b22e2961454d5413ddabcf34fc5622",
+)
+_IMAGE = re.compile(r"ILSVRC2012_val_\d{8}\.JPEG", re.IGNORECASE)
+_SYNSETS = 1000
+
+
+def ilsvrc2012(
+    *,
+    split: str,
+    seed: int,
+    count: int = 5040,
+    folder: str | None = None,
+    archive: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """The first ``count`` images of the validation set in the order of their official names.
+
+    They come from the archive, or from a folder where it was unpacked, flat or with one subfolder a
+    class; both give the same images under the same ids. Labels are known from class folders only
+    (by the order of their WordNet ids, as networks have their outputs).
+
+    Parameters
+    ----------
+    split, seed
+        Not used: there is one subset.
+    count
+        The paper: 5040.
+    folder
+        Where the images are unpacked; None: the archive, or a folder of its name without ``.tar``
+        beside it.
+    archive
+        Settings of :class:`Source` to replace, such as the URL of your institute's mirror.
+
+    Raises
+    ------
+    InputError
+        If neither is there; the message says which file to get, from where, and where to put it.
+    """
+    source = ILSVRC2012.changed(archive, "the archive of ilsvrc2012")
+    downloads = downloads_folder()
+    unpacked = Path(folder) if folder else downloads / Path(source.name).stem
+    if folder or (unpacked.is_dir() and not is_here(source, downloads)):
+        return _from_folder(unpacked, count)
+    if not source.urls and not is_here(source, downloads):
+        raise InputError(
+            f"{source.instructions(downloads)}; or put the unpacked images into {unpacked}, or name their"
+            " folder as `folder` of the data set in params.yaml"
+        )
+    file = fetch(source, downloads)
+    root, ids = unpack_subset(file, downloads / "subsets", _image_id, Subset(count, "first"))
+    images = ImageFolder(root, tuple(ids))
+    images.check()
+    return Dataset(images, None, images.ids, (), files={source.name: file.checksum})
+
+
+def _image_id(name: str) -> str | None:
+    last = name.rpartition("/")[2]
+    return last if _IMAGE.fullmatch(last) else None
+
+
+def _from_folder(root: Path, count: int) -> Dataset:
+    found = {_image_id(path): path for path in image_folder(root).ids}
+    found.pop(None, None)
+    if len(found) < count:
+        raise InputError(
+            f"{root} holds {len(found)} images named ILSVRC2012_val_….JPEG, but {count} are wanted: it is"
+            " not the whole validation set; or lower the count"
+        )
+    ids = Subset(count, "first").of(str(i) for i in found)
+    images = ImageFolder(root, tuple(ids), tuple(found[i] for i in ids))
+    images.check()
+    synsets = sorted(p.name for p in root.iterdir() if re.fullmatch(r"n\d{8}", p.name))
+    labels = images.labels(synsets) if len(synsets) == _SYNSETS else None
+    if labels is None:
+        return Dataset(images, None, images.ids, ())
+    return Dataset(images, np.array(labels, dtype=np.int64), images.ids, tuple(synsets))

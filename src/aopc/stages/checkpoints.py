@@ -1,0 +1,149 @@
+"""Stage: AOPC and accuracy of one network at several points of its training (Figure 7)."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aopc.datasets.dataset import Dataset
+from aopc.errors import InputError
+from aopc.explainers import RANDOM, heatmaps
+from aopc.measures.curves import aopc_curves
+from aopc.models.inference import best_device, predict
+from aopc.models.network_file import load_network
+from aopc.progress import progress_bar
+from aopc.protocol import Protocol, curves_of
+from aopc.shards import shards
+from aopc.stages.panel import checkpoint_file, chosen_images
+from aopc.stages.stage import CACHE, DATA, checked, parts_of, section
+from aopc.tables import (
+    concatenated,
+    file_hash,
+    metadata,
+    read_array,
+    read_table,
+    write_array,
+    write_json,
+    write_table,
+)
+from aopc.tracking.journal import StageRun
+
+#: Heatmaps of the first images are kept for the figure.
+SHOWN = 8
+
+
+def work(run: StageRun, params: dict[str, Any], name: str) -> None:
+    settings = dict(section(params, "checkpoints", name))
+    protocol = _protocol(params, settings)
+    network, explainer = settings["network"], settings["explainer"]
+    iterations = section(params, "networks", name, network).get("checkpoints", [])
+    if not iterations:
+        raise InputError(
+            f"params.yaml: checkpoints.{name} wants checkpoints of networks.{name}.{network}, which"
+            " lists none"
+        )
+    test = Dataset.load(DATA / "datasets" / name / "test")
+    if test.labels is None:
+        raise InputError(f"the data set {name} has no labels, so there is no accuracy")
+    dataset = chosen_images(test, settings["images"], params.get("limit"), params, name)
+    folder = DATA / "networks" / name
+    files = [checkpoint_file(folder, network, i) for i in iterations]
+    run.params = {"data_set": name, **settings, **protocol.as_parameters()}
+    identity = {
+        **run.params,
+        "images": list(dataset.ids),
+        "inputs": [file_hash(f) for f in files],
+    }
+    started = time.perf_counter()
+    done = []
+    with (
+        shards(CACHE / "shards", identity) as shard,
+        progress_bar(len(files) * len(dataset), f"checkpoints {name}") as progress,
+    ):
+        for iteration, file in zip(iterations, files, strict=True):
+
+            def compute(to: Path, iteration: int = iteration, file: Path = file) -> None:
+                _one(to, iteration, file, dataset, test, protocol, explainer, progress)
+
+            done.append(shard(f"{iteration:06d}", compute))
+        origin = metadata(run.params)
+        out = DATA / "checkpoints" / name
+        table = concatenated([read_table(f / "aopc.parquet") for f in done])
+        correct = np.stack([read_array(f / "correct.npy") for f in done])
+        maps = np.stack([read_array(f / "heatmaps.npy") for f in done])
+    write_table(out / "aopc.parquet", table, origin)
+    write_array(out / "correct.npy", correct)
+    write_array(out / "heatmaps.npy", maps)
+    dataset.take(np.arange(min(SHOWN, len(dataset)))).save(out / "shown", run.params)
+    write_json(out / "about.json", {"iterations": iterations, **origin})
+    for i, iteration in enumerate(iterations):
+        rows = table["iteration"] == iteration
+        mean, reached = float(table["aopc"][rows].mean()), float(correct[i].mean())
+        run.curves.setdefault("aopc", []).append(mean)
+        run.curves.setdefault("accuracy", []).append(reached)
+        print(f"{name} {network}, iteration {iteration}: accuracy {reached:.1%}, AOPC {mean:.2f}")
+    run.metrics["seconds"] = time.perf_counter() - started
+
+
+def _protocol(params: dict[str, Any], settings: dict[str, Any]) -> Protocol:
+    """The profile's, with what this section says otherwise."""
+    own = {k: settings[k] for k in ("steps", "repeats", "random_orders") if k in settings}
+    general = section(params, "perturbation")
+    return checked(
+        Protocol,
+        "perturbation",
+        **{**general, **own, "orders": ("morf",)},
+        region_size=settings["region_size"],
+        seed=section(params, "seed"),
+    )
+
+
+def _one(
+    to: Path,
+    iteration: int,
+    file: Path,
+    dataset: Dataset,
+    test: Dataset,
+    protocol: Protocol,
+    explainer: str,
+    progress: Any,
+) -> None:
+    """All of one checkpoint: AOPC of each image, whether each test image is right, heatmaps."""
+    model, preprocessing = load_network(file)
+    model = model.to(best_device())
+    columns: dict[str, list[Any]] = {}
+    shown = []
+    for part in parts_of(len(dataset)):
+        images = preprocessing.normalise(np.asarray(dataset.pixels[part]))
+        ids = dataset.ids[part]
+        targets = predict(model, images, image_ids=ids).argmax(axis=1)
+        maps = heatmaps(model, images, explainer, targets, image_ids=ids)
+        by_name = {}
+        for name in (explainer, RANDOM):
+            curves = curves_of(
+                name, model, images, maps, targets, ids, protocol, preprocessing.value_range
+            )
+            by_name[name] = next(iter(curves.values()))
+        rows = {
+            "iteration": [iteration] * len(ids),
+            "image": list(ids),
+            "target": targets.tolist(),
+            "aopc": aopc_curves(by_name[explainer])[:, -1].tolist(),
+            "aopc_random": aopc_curves(by_name[RANDOM])[:, -1].tolist(),
+            "aopc_probability": aopc_curves(by_name[explainer], "probability")[:, -1].tolist(),
+            "aopc_random_probability": aopc_curves(by_name[RANDOM], "probability")[:, -1].tolist(),
+        }
+        for column, values in rows.items():
+            columns.setdefault(column, []).extend(values)
+        if part.start < SHOWN:
+            shown.append(maps[: SHOWN - part.start])
+        progress(len(ids))
+    correct = []
+    assert test.labels is not None
+    for part in parts_of(len(test), 1000):
+        images = preprocessing.normalise(np.asarray(test.pixels[part]))
+        correct.append(predict(model, images).argmax(axis=1) == test.labels[part])
+    write_table(to / "aopc.parquet", {k: np.array(v) for k, v in columns.items()}, {})
+    write_array(to / "correct.npy", np.concatenate(correct))
+    write_array(to / "heatmaps.npy", np.concatenate(shown))

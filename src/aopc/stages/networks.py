@@ -1,0 +1,122 @@
+"""Stage: the networks for one data set, trained on it here or published by others."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from aopc.datasets.dataset import Dataset
+from aopc.downloads.archives import read_members
+from aopc.downloads.fetch import fetch
+from aopc.errors import InputError
+from aopc.models.caffe_weights import load_caffe_weights, weights_named
+from aopc.models.caffemodel import read_mean
+from aopc.models.inference import best_device
+from aopc.models.network_file import build, save_network
+from aopc.models.preprocessing import Preprocessing
+from aopc.models.training import TrainingSettings, accuracy, train
+from aopc.progress import progress_bar
+from aopc.repository import downloads_folder
+from aopc.stages.panel import checkpoint_file
+from aopc.stages.stage import DATA, checked, section
+from aopc.tables import metadata
+from aopc.tracking.journal import StageRun
+
+
+def work(run: StageRun, params: dict[str, Any], name: str) -> None:
+    folder = DATA / "networks" / name
+    for label, options in section(params, "networks", name).items():
+        run.params[label] = {**options, "seed": params["seed"]}
+        if "weights" in options:
+            _published(run, options, folder / f"{label}.pt", label)
+        else:
+            _trained(run, params, options, folder, label)
+
+
+def _published(run: StageRun, options: dict[str, Any], path: Path, label: str) -> None:
+    """Weights of Caffe's model zoo."""
+    known = {"weights", "architecture", "archive"}
+    if not set(options) <= known:
+        surplus = ", ".join(sorted(set(options) - known))
+        raise InputError(f"params.yaml: the network {label} has weights, so it takes no {surplus}")
+    weights = weights_named(options["weights"])
+    source = weights.source.changed(options.get("archive"), f"the archive of {label}")
+    architecture = options.get("architecture", weights.architecture)
+    file = fetch(source, downloads_folder())
+    preprocessing = weights.preprocessing
+    network = build(architecture, weights.classes, {})
+    with tempfile.TemporaryDirectory() as temporary:
+        caffemodel = file.path
+        if weights.member is not None and weights.mean is not None:
+            for member, content in read_members(file, {weights.member, weights.mean}).items():
+                (Path(temporary) / member).write_bytes(content)
+            caffemodel = Path(temporary) / weights.member
+            mean = read_mean(Path(temporary) / weights.mean)
+            preprocessing = preprocessing.with_mean(tuple(mean.tolist()))
+        load_caffe_weights(network, caffemodel)
+    run.params[label]["checksum"] = file.checksum
+    print(f"{label}: {source.name}, {file.checksum}")
+    origin = metadata(run.params[label])
+    save_network(path, network, architecture, weights.classes, {}, preprocessing, origin)
+
+
+def _trained(
+    run: StageRun, params: dict[str, Any], options: dict[str, Any], folder: Path, label: str
+) -> None:
+    name = folder.name
+    training = Dataset.load(DATA / "datasets" / name / "train")
+    test = Dataset.load(DATA / "datasets" / name / "test")
+    if training.labels is None or test.labels is None:
+        raise InputError(f"the data set {name} has no labels to train the network {label} on")
+    preprocessing = _preprocessing_of(training)
+    classes, settings = len(training.classes), dict(options)
+    architecture, layers = settings.pop("architecture"), settings.pop("settings", {})
+    settings["checkpoints"] = tuple(settings.get("checkpoints", ()))
+    where = f"networks.{name}.{label}"
+    how = checked(TrainingSettings, where, **settings, seed=section(params, "seed"))
+    model = build(architecture, classes, layers).to(best_device())
+    if not isinstance(model, nn.Sequential):
+        raise InputError(f"params.yaml: {architecture} cannot be trained here; it takes weights")
+    origin = metadata(run.params[label])
+
+    def keep(iteration: int, network: nn.Sequential) -> None:
+        path = checkpoint_file(folder, label, iteration)
+        save_network(path, network.cpu(), architecture, classes, layers, preprocessing, origin)
+
+    shutil.rmtree(checkpoint_file(folder, label, 0).parent, ignore_errors=True)
+    with progress_bar(how.epochs * len(training), f"train {name} {label}") as progress:
+        model, losses = train(
+            model,
+            preprocessing.normalise(training.pixels),
+            torch.from_numpy(training.labels.copy()),
+            how,
+            progress,
+            keep,
+        )
+    reached = accuracy(model, preprocessing.normalise(test.pixels), test.labels)
+    print(f"{name} {label}: test accuracy {reached:.1%} on {len(test)} images")
+    run.metrics[f"{label}_test_accuracy"] = reached
+    run.curves[f"{label}_loss"] = losses
+    path = folder / f"{label}.pt"
+    save_network(path, model.cpu(), architecture, classes, layers, preprocessing, origin)
+
+
+def _preprocessing_of(dataset: Dataset) -> Preprocessing:
+    """The mean and the standard deviation of each channel, over all training pixels."""
+    grey = dataset.pixels.ndim == 3
+    pixels = np.asarray(dataset.pixels).reshape(-1, 1 if grey else 3)
+    # By value: all pixels in floating point would not fit into memory for a large data set.
+    values = np.arange(256) / 255
+    counts = [np.bincount(channel, minlength=256) / len(channel) for channel in pixels.T]
+    mean = [float(count @ values) for count in counts]
+    std = [float(np.sqrt(c @ values**2 - m**2)) for c, m in zip(counts, mean, strict=True)]
+    return Preprocessing(
+        "L" if grey else "RGB",
+        tuple(round(m, 4) for m in mean),
+        tuple(round(s, 4) for s in std),
+        1.0,
+    )
