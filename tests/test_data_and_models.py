@@ -13,6 +13,7 @@ from aopc.datasets.dataset import Dataset
 from aopc.datasets.digits import digits
 from aopc.datasets.drawn import CLASSES, STYLES, drawn
 from aopc.datasets.folder import image_folder, read_classes
+from aopc.datasets.subset import Subset
 from aopc.models.inference import predict
 from aopc.models.network_file import build, load_network, save_network
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
@@ -101,9 +102,9 @@ def test_folders_are_listed_sampled_and_labelled(tmp_path: Path) -> None:
     assert folder.ids == ("cat/1.png", "cat/2.PNG", "dog/1.jpeg")
     assert folder.labels(["dog", "cat"]) == [1, 1, 0]
     assert folder.labels(["dog"]) is None
-    assert folder.first(2).ids == folder.ids[:2]
-    assert folder.sample(2, 0) == folder.sample(2, 0)
-    assert len({folder.sample(1, seed).ids for seed in range(20)}) == 3
+    assert folder.subset(Subset(2, "first")).ids == folder.ids[:2]
+    assert folder.subset(Subset(2, "sample", 0)) == folder.subset(Subset(2, "sample", 0))
+    assert len({folder.subset(Subset(1, "sample", seed)).ids for seed in range(20)}) == 3
 
 
 def test_images_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -231,7 +232,8 @@ def test_folding_batch_norm_keeps_the_function() -> None:
             nn.init.uniform_(layer.weight, 0.5, 2)
     learner.eval()
     x = torch.randn(2, 3, 64, 64)
-    plain = _folded(learner)
+    names = [name for name, _ in small_caffenet(classes=5, width=8).named_children()]
+    plain = _folded(learner, names)
     torch.testing.assert_close(plain(x), learner(x), atol=1e-3, rtol=1e-4)
     assert [type(a) for a in plain] == [type(a) for a in small_caffenet(classes=5, width=8)]
 
@@ -271,7 +273,7 @@ def test_real_squeezenet_recognises_real_images(real_data: Path) -> None:
     """Top-1 about 0.65 over all classes' images (shared data's README); BGR matters."""
     weights = real_data / "squeezenet" / "squeezenet1_0_ilsvrc2012.pt"
     model = load_torchvision_model("squeezenet1_0", weights, caffe=True)
-    folder = image_folder(real_data / "imagenet-sample" / "images").sample(100, 0)
+    folder = image_folder(real_data / "imagenet-sample" / "images").subset(Subset(100, "sample"))
     labels = np.array(folder.labels(read_classes(real_data / "imagenet-sample" / "classes.txt")))
     images = [folder.load(name) for name in folder.ids]
 

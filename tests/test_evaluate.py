@@ -16,6 +16,7 @@ from torchvision.models import squeezenet1_1
 import aopc
 from aopc import cli
 from aopc.datasets.folder import image_folder
+from aopc.datasets.subset import Subset
 from aopc.evaluate import Evaluation, evaluate
 from aopc.models.preprocessing import Preprocessing
 from aopc.protocol import Protocol, read_curves
@@ -289,7 +290,9 @@ def test_real_images_rank_lrp_above_random(real_data: Path, tmp_path: Path) -> N
     weights = real_data / "squeezenet" / "squeezenet1_0_ilsvrc2012.pt"
     job = Evaluation(
         name="imagenet-sample",
-        folder=image_folder(real_data / "imagenet-sample" / "images").sample(10, 1),
+        folder=image_folder(real_data / "imagenet-sample" / "images").subset(
+            Subset(10, "sample", 1)
+        ),
         model=load_torchvision_model("squeezenet1_0", weights, caffe=True),
         preprocessing=PREPROCESSINGS["caffe"],
         class_ids=None,

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from aopc.errors import InputError
+from aopc.explainers import EXPLAINERS
 from aopc.figures.results import results_table
 from aopc.stages import warm
 from aopc.stages.publish import BEGIN, END, with_results
@@ -58,8 +59,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["datasets"] = {"digits": params["datasets"]["digits"]}
-    network = {**params["networks"]["digits"]["pooling"], "epochs": 1}
-    params["networks"] = {"digits": {"pooling": network}}
+    network = {**params["networks"]["digits"]["lenet"], "epochs": 1, "checkpoints": [5, 20, 37]}
+    params["networks"] = {"digits": {"lenet": network}}
+    training = {**params["checkpoints"]["objects"], "network": "lenet", "images": 6}
+    params["checkpoints"] = {"digits": {**training, "region_size": 2, "title": "LeNet"}}
     params["panels"] = {"digits": {**params["panels"]["digits"], "images": 8}}
     params["explainers"] = ["sensitivity-l2", "lrp-alpha2-beta1", "random"]
     params["perturbation"] |= {"steps": 5, "repeats": 2, "random_orders": 2}
@@ -78,10 +81,13 @@ def change(folder: Path, *path: str, value: object) -> None:
 
 def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path) -> None:
     first = ran(execute(repository, "dvc", "repro"))
-    assert len(first) == 12
+    assert len(first) == 13
     metrics = json.loads((repository / "reports" / "metrics.json").read_text())
     assert metrics["digits"]["lrp-alpha2-beta1"]["images"] == 8
-    for name in ("figure4", "table1"):
+    training = json.loads((repository / "reports" / "checkpoints.json").read_text())["digits"]
+    assert (training["checkpoints"], training["images"], training["test_images"]) == (3, 6, 599)
+    assert -1 <= training["low"] <= training["rho"] <= training["high"] <= 1
+    for name in ("figure4", "figure7-digits", "table1"):
         for suffix in ("png", "pdf"):
             assert (repository / "reports" / "figures" / f"{name}.{suffix}").stat().st_size > 1000
     readme = (repository / "README.md").read_text()
@@ -106,8 +112,9 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
 
     change(repository, "perturbation", "steps", value=6)
     changed = ran(execute(repository, "dvc", "repro"))
-    assert {name.split("@")[0] for name in changed} == {"perturbation", "figures", "publish"}
-    assert len(changed) == 6
+    stages = {"perturbation", "checkpoints", "figures", "publish"}
+    assert {name.split("@")[0] for name in changed} == stages
+    assert len(changed) == 7
 
     shown = execute(repository, "dvc", "metrics", "show", "--json")
     assert "lrp-epsilon-0.01" in shown.stdout
@@ -118,7 +125,7 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     parents = [r for r in runs if r.data.tags["mlflow.runName"] == "pipeline"]
     children = [r for r in runs if r not in parents]
     assert len(parents) == 3
-    assert len(children) == 11 + 4 + 5  # all stages but publish itself
+    assert len(children) == 12 + 4 + 6  # all stages but publish itself
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {p.info.run_id for p in parents}
     curves = next(r for r in children if r.data.tags["mlflow.runName"] == f"perturbation@{pair}")
     assert {"aopc", "aopc_low", "aopc_high", "forwards_per_second"} <= set(curves.data.metrics)
@@ -226,6 +233,33 @@ def test_readme_shows_the_results_of_the_last_run() -> None:
     assert table == (ROOT / "reports" / "results.md").read_text()
     readme = (ROOT / "README.md").read_text()
     assert with_results(readme, table) == readme
+
+
+def test_every_profile_runs_the_same_pipeline() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    profiles = sorted(p.parent for p in (ROOT / "profiles").glob("*/params.yaml"))
+    assert profiles
+    sections = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    for profile in profiles:
+        assert (profile / "dvc.yaml").read_text() == text
+        params = yaml.safe_load((profile / "params.yaml").read_text())
+        assert set(params) == sections
+        assert (profile / params["package"]).resolve() == ROOT / "src" / "aopc"
+        readme = (profile / "README.md").read_text()
+        assert with_results(readme, "x") != readme
+
+
+def test_the_paper_profile_has_the_papers_numbers() -> None:
+    """shared/paper.md, Setup."""
+    params = yaml.safe_load((ROOT / "profiles" / "paper" / "params.yaml").read_text())
+    assert set(params["panels"]) == {"ilsvrc2012", "sun397", "places205"}
+    for name, panel in params["panels"].items():
+        assert (panel["images"], panel["region_size"]) == (5040, 9)
+        assert params["datasets"][name]["test"] == {"count": 5040}
+    p = params["perturbation"]
+    assert (p["steps"], p["repeats"], p["removal"]) == (100, 10, "uniform")
+    assert params["explainers"] == list(EXPLAINERS)
+    assert params["limit"] is None
 
 
 def test_readme_without_marks_is_said() -> None:

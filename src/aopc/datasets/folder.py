@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from aopc.datasets.subset import Subset
 from aopc.errors import InputError
 from aopc.progress import progress_bar
+
+# Pillow 13.0 scrambles uncompressed TIFF files that are turned by a quarter, unless libtiff reads them.
+TiffImagePlugin.READ_LIBTIFF = True
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 

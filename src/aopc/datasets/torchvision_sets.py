@@ -64,8 +64,9 @@ def mnist(
         checksums[source.name] = file.checksum
         algorithm, _, digest = file.checksum.partition(":")
         resources.append((source.name, digest if algorithm == "md5" else None))
-    # The files of one split are enough, and torchvision unpacks what it finds downloaded.
-    one_split = type("MNIST", (MNIST,), {"resources": resources, "mirrors": []})
+    # The files of one split are enough. torchvision unpacks what it finds downloaded, and asks its
+    # mirror, here none, only for what is missing.
+    one_split = type("MNIST", (MNIST,), {"resources": resources, "mirrors": ["none:"]})
     found = _read(lambda: one_split(str(downloads), train=split == "train", download=True), "MNIST")
     images = np.pad(found.data.numpy(), ((0, 0), (2, 2), (2, 2)))
     return _numbered(images, found.targets.numpy(), split, _DIGITS, checksums)

@@ -87,11 +87,12 @@ def draw_figure7(
         for axis, i in zip(axes[1:], chosen, strict=True):
             limit = float(np.abs(heatmaps[i]).max()) or 1.0
             axis.imshow(heatmaps[i], cmap="bwr", vmin=-limit, vmax=limit)
-            axis.set_title(f"iteration {columns['iteration'][i]}")
+            axis.set_title(f"{columns['iteration'][i]}")
         for axis in axes:
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
+        axes[1].set_title(f"iteration {columns['iteration'][chosen[0]]}")
         left = below.subplots()
         right = left.twinx()
         lines = []
