@@ -8,7 +8,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: repro test lint ui lock clean help
+# PROFILE=paper stands for profiles/paper; without it, the offline default in this folder.
+WHERE := $(if $(PROFILE),profiles/$(PROFILE),.)
+
+.PHONY: repro plan test lint ui lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -22,12 +25,15 @@ $(READY): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: $(READY) ## regenerate every result of the default profile (dvc repro)
-	dvc repro
-	@aopc track
+repro: $(READY) ## regenerate every result (dvc repro) of the default profile, or of PROFILE=paper
+	dvc repro $(WHERE)/dvc.yaml
+	@cd $(WHERE) && aopc track
+
+plan: $(READY) ## say what a profile downloads, needs on disk and takes in time
+	@aopc plan $(WHERE)
 
 test: $(READY) ## run the tests
-	pytest
+	pytest -n auto --dist loadfile
 
 lint: $(READY) ## style and types
 	ruff check .

@@ -17,7 +17,12 @@ import aopc
 from aopc.errors import InputError
 from aopc.models import ARCHITECTURES
 from aopc.models.caffe_networks import alexnet, caffenet, googlenet
-from aopc.models.caffe_weights import CAFFE_WEIGHTS, load_caffe_weights, weights_named
+from aopc.models.caffe_weights import (
+    CAFFE_WEIGHTS,
+    load_caffe_network,
+    load_caffe_weights,
+    weights_named,
+)
 from aopc.models.caffemodel import read_layers, read_mean
 from aopc.models.inference import predict
 from aopc.models.preprocessing import PREPROCESSINGS
@@ -291,6 +296,17 @@ def test_published_weights_say_where_they_are_from() -> None:
         assert weights.source.licence
     with pytest.raises(InputError, match="did you mean 'bvlc-caffenet'"):
         weights_named("bvlc-cafenet")
+
+
+def test_a_networks_classes_come_from_its_file(tmp_path: Path) -> None:
+    path = write_network(
+        tmp_path / "net.caffemodel", seeded("alexnet", classes=7), v1=True, legacy=True
+    )
+    assert load_caffe_network("alexnet", path).get_submodule("fc8").out_features == 7
+    with pytest.raises(InputError, match="did you mean 'alexnet'"):
+        load_caffe_network("alex-net", path)
+    with pytest.raises(InputError, match="no layer 'loss3/classifier'"):
+        load_caffe_network("googlenet", path)
 
 
 # --- layers as Caffe computes them: loops in float64, from its source ---------------------------

@@ -302,3 +302,30 @@ def test_real_images_rank_lrp_above_random(real_data: Path, tmp_path: Path) -> N
     )
     panel = evaluate(job, tmp_path / "out").panel
     assert panel.difference("lrp-alpha2-beta1", "random").numbers[1] > 0
+
+
+def test_a_caffemodel_is_evaluated(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aopc.models import ARCHITECTURES
+    from caffe_files import write_network
+
+    torch.manual_seed(0)
+    model = ARCHITECTURES["alexnet"](classes=3)
+    weights = write_network(tmp_path / "net.caffemodel", model)
+    arguments = {
+        "--images": str(inputs / "pets"),
+        "--model": "alexnet",
+        "--weights": str(weights),
+        "--preprocessing": "caffe",
+        "--explainers": "lrp-alpha2-beta1",
+        "--first": "1",
+        "--steps": "2",
+        "--repeats": "1",
+        "--out": str(tmp_path / "out"),
+    }
+    flat = [part for pair in arguments.items() for part in pair]
+    assert run(monkeypatch, *flat) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())
+    flat[3] = "caffenet"
+    assert run(monkeypatch, *flat) == 2

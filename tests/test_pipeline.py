@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,42 +20,13 @@ from aopc.stages import warm
 from aopc.stages.publish import BEGIN, END, with_results
 from aopc.tracking.journal import Journal, StageRun
 from aopc.tracking.store import EXPERIMENT, log_pending
-
-ROOT = Path(__file__).parents[1]
-
-
-def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    scripts = str(Path(sys.executable).parent)
-    settings = {
-        **os.environ,
-        "PATH": scripts + os.pathsep + os.environ["PATH"],
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "OMP_NUM_THREADS": "1",
-        **environment,
-    }
-    return subprocess.run(
-        command, cwd=folder, env=settings, capture_output=True, text=True, timeout=400, check=False
-    )
-
-
-def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The stages that a dvc repro ran."""
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+from pipeline import ROOT, execute, new_repository, ran
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pipeline with digits only, one epoch, three explainers, eight images."""
-    folder = tmp_path_factory.mktemp("repository")
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "README.md"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "src").symlink_to(ROOT / "src")
-    execute(folder, "git", "init", "-q")
-    execute(folder, "dvc", "init", "-q")
-    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    folder = new_repository(tmp_path_factory.mktemp("repository"))
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["datasets"] = {"digits": params["datasets"]["digits"]}
     network = {**params["networks"]["digits"]["lenet"], "epochs": 1, "checkpoints": [5, 20, 37]}

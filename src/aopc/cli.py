@@ -1,5 +1,6 @@
 """The command ``aopc``."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,13 +24,18 @@ def _commands() -> None:
 def evaluate(
     images: Annotated[Path, typer.Option(help="Folder of images, flat or with subfolders.")],
     model: Annotated[str, typer.Option(help="Architecture, as torchvision.models calls it.")],
-    weights: Annotated[Path, typer.Option(help="State dict of the model, as torch.save wrote it.")],
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="State dict, as torch.save wrote it; or a .caffemodel (caffenet, alexnet, googlenet)."
+        ),
+    ],
     classes: Annotated[
         Path | None,
         typer.Option(help="Class ids in the order of the model's outputs, one a line."),
     ] = None,
     preprocessing: Annotated[
-        str, typer.Option(help="imagenet (torchvision's) or caffe (weights trained by Caffe).")
+        str, typer.Option(help="imagenet (torchvision's), or caffe or caffe-224 (Caffe's).")
     ] = "imagenet",
     explainers: Annotated[
         str, typer.Option(help="Names with commas between them, package.module:function, or all.")
@@ -64,6 +70,7 @@ def evaluate(
     from aopc.evaluate import Evaluation
     from aopc.evaluate import evaluate as run
     from aopc.explainers import EXPLAINERS, get_explainer
+    from aopc.models.caffe_weights import load_caffe_network
     from aopc.models.inference import to_device
     from aopc.models.preprocessing import PREPROCESSINGS
     from aopc.models.torchvision_models import load_torchvision_model
@@ -86,7 +93,10 @@ def evaluate(
         folder = folder.subset(Subset(limit, "sample", seed))
     if first is not None:
         folder = folder.subset(Subset(first, "first"))
-    network = load_torchvision_model(model, weights, caffe=preprocessing == "caffe")
+    if weights.suffix == ".caffemodel":
+        network = load_caffe_network(model, weights)
+    else:
+        network = load_torchvision_model(model, weights, caffe=preprocessing.startswith("caffe"))
     job = Evaluation(
         name=name or images.resolve().name,
         folder=folder,
@@ -116,6 +126,25 @@ def evaluate(
         print(f"aopc: {warning}", file=sys.stderr)
     print(outcome_table(outcome))
     print(f"wrote {out}")
+
+
+@app.command()
+def plan(
+    profile: Annotated[Path, typer.Argument(help="Its folder or dvc.yaml.")] = Path(),
+    rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Forwards/s to reckon with; default: measure.")
+    ] = None,
+) -> None:
+    """Say what a profile will download, need on disk and take in time, and do none of it."""
+    from aopc.plan import plan as planned
+    from aopc.plan import profile_folder
+    from aopc.stages.stage import read_params
+
+    folder = profile_folder(profile)
+    if not folder.is_dir():
+        raise InputError(f"there is no profile {profile}: give its folder, as in profiles/paper")
+    with contextlib.chdir(folder):
+        print(planned(read_params(), rate))
 
 
 @app.command()

@@ -5,25 +5,25 @@ params.yaml.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aopc.datasets.dataset import Dataset
 from aopc.datasets.digits import digits
 from aopc.datasets.drawn import drawn
+from aopc.downloads.source import Source
 
 
-def _later(path: str) -> Callable[..., Dataset]:
-    """A source whose module is imported at its first use: what downloads imports more."""
+def _later(path: str) -> Callable[..., Any]:
+    """A function whose module is imported at its first use: what downloads imports more."""
 
-    def source(**settings: Any) -> Dataset:
+    def call(*arguments: Any, **settings: Any) -> Any:
         module, _, function = path.partition(":")
-        dataset: Dataset = getattr(importlib.import_module(f"aopc.datasets.{module}"), function)(
-            **settings
+        return getattr(importlib.import_module(f"aopc.datasets.{module}"), function)(
+            *arguments, **settings
         )
-        return dataset
 
-    return source
+    return call
 
 
 #: Name → source of a data set.
@@ -37,4 +37,14 @@ SOURCES: dict[str, Callable[..., Dataset]] = {
     "places205": _later("places:places205"),
     "places365-validation": _later("places:places365_validation"),
     "sun397": _later("sun397:sun397"),
+}
+
+#: Name → the files that a source downloads, ``needed(split, settings) -> [Source]``, for those that do.
+DOWNLOADS: dict[str, Callable[[str, Mapping[str, Any]], list[Source]]] = {
+    "cifar10": _later("torchvision_sets:needed_cifar10"),
+    "ilsvrc2012": _later("ilsvrc2012:needed"),
+    "mnist": _later("torchvision_sets:needed_mnist"),
+    "places205": _later("places:needed_places205"),
+    "places365-validation": _later("places:needed_places365"),
+    "sun397": _later("sun397:needed"),
 }

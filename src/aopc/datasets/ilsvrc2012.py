@@ -23,9 +23,16 @@ ILSVRC2012 = Source(
     licence="non-commercial research and education, after registration",
     size=6_744_924_160,
     checksum="md5:29b22e2961454d5413ddabcf34fc5622",
+    images=50_000,
 )
 _IMAGE = re.compile(r"ILSVRC2012_val_\d{8}\.JPEG", re.IGNORECASE)
 _SYNSETS = 1000
+
+
+def needed(split: str, settings: Mapping[str, Any]) -> list[Source]:
+    """What :func:`ilsvrc2012` would get with these settings."""
+    source = ILSVRC2012.changed(settings.get("archive"), "the archive of ilsvrc2012")
+    return [] if _unpacked(source, settings.get("folder")) else [source]
 
 
 def ilsvrc2012(
@@ -61,19 +68,31 @@ def ilsvrc2012(
     """
     source = ILSVRC2012.changed(archive, "the archive of ilsvrc2012")
     downloads = downloads_folder()
-    unpacked = Path(folder) if folder else downloads / Path(source.name).stem
-    if folder or (unpacked.is_dir() and not is_here(source, downloads)):
+    unpacked = _unpacked(source, folder)
+    if unpacked is not None:
         return _from_folder(unpacked, count)
     if not source.urls and not is_here(source, downloads):
         raise InputError(
-            f"{source.instructions(downloads)}; or put the unpacked images into {unpacked}, or name their"
-            " folder as `folder` of the data set in params.yaml"
+            f"{source.instructions(downloads)}; or put the unpacked images into"
+            f" {_folder_beside(source)}, or name their folder as `folder` of the data set in params.yaml"
         )
     file = fetch(source, downloads)
     root, ids = unpack_subset(file, downloads / "subsets", _image_id, Subset(count, "first"))
     images = ImageFolder(root, tuple(ids))
     images.check()
     return Dataset(images, None, images.ids, (), files={source.name: file.checksum})
+
+
+def _folder_beside(source: Source) -> Path:
+    return downloads_folder() / Path(source.name).stem
+
+
+def _unpacked(source: Source, folder: str | None) -> Path | None:
+    """The folder of unpacked images that is to be used, None where it is the archive."""
+    if folder:
+        return Path(folder)
+    beside = _folder_beside(source)
+    return beside if beside.is_dir() and not is_here(source, downloads_folder()) else None
 
 
 def _image_id(name: str) -> str | None:

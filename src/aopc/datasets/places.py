@@ -24,6 +24,7 @@ PLACES205 = Source(
         "http://places.csail.mit.edu/download_places/testSetPlaces205_resize.tar.gz",
     ),
     size=2_341_250_899,
+    images=41_000,
 )
 #: 36,500 images of 256 × 256 pixels; the checksum is torchvision's.
 PLACES365 = Source(
@@ -33,7 +34,18 @@ PLACES365 = Source(
     urls=("http://data.csail.mit.edu/places/places365/val_256.tar",),
     checksum="md5:e27b17d8d44f4af9a78502beb927f808",
     about=525_000_000,
+    images=36_500,
 )
+
+
+def needed_places205(split: str, settings: Mapping[str, Any]) -> list[Source]:
+    """What :func:`places205` would get with these settings."""
+    return [PLACES205.changed(settings.get("archive"), "the archive of places205")]
+
+
+def needed_places365(split: str, settings: Mapping[str, Any]) -> list[Source]:
+    """What :func:`places365_validation` would get with these settings."""
+    return [PLACES365.changed(settings.get("archive"), "the archive of places365")]
 
 
 def places205(
@@ -44,7 +56,7 @@ def places205(
     Parameters and errors as in :func:`aopc.datasets.sun397.sun397`; where the archive cannot be had,
     the message names the substitute, which is never taken without being asked for.
     """
-    source = PLACES205.changed(archive, "the archive of places205")
+    (source,) = needed_places205(split, {"archive": archive})
     try:
         return _sample(source, seed, count)
     except InputError as error:
@@ -64,7 +76,8 @@ def places365_validation(
     Places365 is the later edition of the same data, with more categories. Labels are left out,
     since the network's are those of Places205. Parameters and errors as in :func:`places205`.
     """
-    return _sample(PLACES365.changed(archive, "the archive of places365"), seed, count)
+    (source,) = needed_places365(split, {"archive": archive})
+    return _sample(source, seed, count)
 
 
 def _sample(source: Source, seed: int, count: int) -> Dataset:

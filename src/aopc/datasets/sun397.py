@@ -25,6 +25,7 @@ SUN397 = Source(
     ),
     checksum="md5:8ca2778205c41d23104230ba66911c7a",
     about=39_000_000_000,
+    images=108_754,
 )
 
 
@@ -33,6 +34,11 @@ def shared_categories() -> dict[str, tuple[str, int]]:
     text = files("aopc.datasets").joinpath("sun397_places205.csv").read_text(encoding="utf-8")
     rows = [line.split(",") for line in text.splitlines() if not line.startswith("#")]
     return {sun: (places, int(index)) for sun, places, index in rows[1:]}
+
+
+def needed(split: str, settings: Mapping[str, Any]) -> list[Source]:
+    """What :func:`sun397` would get with these settings."""
+    return [SUN397.changed(settings.get("archive"), "the archive of sun397")]
 
 
 def sun397(
@@ -59,7 +65,7 @@ def sun397(
     InputError
         If the archive cannot be had, or is damaged.
     """
-    source = SUN397.changed(archive, "the archive of sun397")
+    (source,) = needed(split, {"archive": archive})
     downloads, categories = downloads_folder(), shared_categories()
 
     def image_id(name: str) -> str | None:

@@ -19,7 +19,12 @@ def mnist_sources() -> dict[str, Source]:
     """Split and kind (``train images``, …) → file, with torchvision's mirrors and checksums."""
     from torchvision.datasets import MNIST
 
-    kinds = ("train images", "train labels", "test images", "test labels")
+    kinds = {
+        "train images": 9_900_000,
+        "train labels": 29_000,
+        "test images": 1_600_000,
+        "test labels": 4_500,
+    }
     return {
         kind: Source(
             name=name,
@@ -27,10 +32,17 @@ def mnist_sources() -> dict[str, Source]:
             licence="Creative Commons Attribution-Share Alike 3.0",
             urls=tuple(mirror + name for mirror in MNIST.mirrors),
             checksum=f"md5:{md5}",
-            about=10_000_000,
+            about=about,
         )
-        for kind, (name, md5) in zip(kinds, MNIST.resources, strict=True)
+        for (kind, about), (name, md5) in zip(kinds.items(), MNIST.resources, strict=True)
     }
+
+
+def needed_mnist(split: str, settings: Mapping[str, Any]) -> list[Source]:
+    """What :func:`mnist` would get with these settings: the images and the labels of the split."""
+    changes = settings.get("archives") or {}
+    kinds = [f"{split} {kind}" for kind in ("images", "labels")]
+    return [mnist_sources()[k].changed(changes.get(k), f"the archive of {k}") for k in kinds]
 
 
 def mnist(
@@ -56,10 +68,8 @@ def mnist(
     from torchvision.datasets import MNIST
 
     downloads, checksums = downloads_folder(), {}
-    wanted = [f"{split} {kind}" for kind in ("images", "labels")]
     resources = []
-    for kind in wanted:
-        source = mnist_sources()[kind].changed((archives or {}).get(kind), f"the archive of {kind}")
+    for source in needed_mnist(split, {"archives": archives}):
         file = fetch(source, downloads / "MNIST" / "raw")
         checksums[source.name] = file.checksum
         algorithm, _, digest = file.checksum.partition(":")
@@ -86,6 +96,11 @@ def cifar10_source() -> Source:
     )
 
 
+def needed_cifar10(split: str, settings: Mapping[str, Any]) -> list[Source]:
+    """What :func:`cifar10` would get with these settings."""
+    return [cifar10_source().changed(settings.get("archive"), "the archive of cifar10")]
+
+
 def cifar10(*, split: str, seed: int, archive: Mapping[str, Any] | None = None) -> Dataset:
     """CIFAR-10 (Krizhevsky 2009): 50,000 and 10,000 colour images of 32 × 32 pixels.
 
@@ -105,7 +120,7 @@ def cifar10(*, split: str, seed: int, archive: Mapping[str, Any] | None = None) 
     """
     from torchvision.datasets import CIFAR10
 
-    source = cifar10_source().changed(archive, "the archive of cifar10")
+    (source,) = needed_cifar10(split, {"archive": archive})
     downloads = downloads_folder()
     file = fetch(source, downloads)
     found = _read(

@@ -27,6 +27,8 @@ class Source:
         ``algorithm:hexadecimal`` (md5, sha1, sha256); None where none is published.
     about
         Bytes, roughly, for planning where ``size`` is not known.
+    images
+        How many images are in it, for planning.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Source:
     size: int | None = None
     checksum: str | None = None
     about: int = 0
+    images: int = 0
 
     @property
     def bytes(self) -> int:
@@ -64,7 +67,7 @@ class Source:
         """
         if not settings:
             return self
-        known = {f.name for f in fields(self)} - {"page", "licence", "about"}
+        known = {f.name for f in fields(self)} - {"page", "licence", "about", "images"}
         for name in settings:
             if name not in known:
                 raise InputError(f"unknown setting {name!r} in {where}: {nearest(name, known)}")

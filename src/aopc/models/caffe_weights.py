@@ -11,8 +11,10 @@ from torch import nn
 
 from aopc.downloads.source import Source
 from aopc.errors import InputError
-from aopc.models.caffemodel import CaffeLayer, read_layers
+from aopc.models import ARCHITECTURES
+from aopc.models.caffemodel import CaffeLayer, read_caffemodel, read_layers
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
+from aopc.registry import nearest
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,36 @@ CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
 _TRAINING_ONLY = ("loss1/", "loss2/")
 
 
+#: Networks of :mod:`aopc.models.caffe_networks`, each with the layer that has a row for each class.
+_CLASSIFIERS = {
+    "alexnet": "fc8",
+    "caffe-lenet": "ip2",
+    "caffenet": "fc8",
+    "googlenet": "loss3/classifier",
+}
+
+
+def load_caffe_network(architecture: str, path: Path) -> nn.Module:
+    """A network with the weights of a ``.caffemodel`` file, with as many classes as it has.
+
+    Raises
+    ------
+    InputError
+        If the architecture is not one of Caffe's networks, or the file does not fit it.
+    """
+    if architecture not in _CLASSIFIERS:
+        raise InputError(
+            f"{architecture!r} has no layout for a .caffemodel: {nearest(architecture, _CLASSIFIERS)}"
+        )
+    last = _CLASSIFIERS[architecture]
+    blobs = read_caffemodel(path).get(last)
+    if blobs is None:
+        raise InputError(f"{path} has no layer {last!r}, the last of {architecture}")
+    # In older files an array has four dimensions, the first of them 1.
+    classes = blobs[0].shape[-2] if blobs[0].ndim > 1 else 0
+    return load_caffe_weights(ARCHITECTURES[architecture](classes=classes), path)
+
+
 def load_caffe_weights(model: nn.Module, path: Path) -> nn.Module:
     """Put the weights of a ``.caffemodel`` file into a network of
     :mod:`aopc.models.caffe_networks`, and return it in evaluation mode.
@@ -167,8 +199,6 @@ def weights_named(name: str, table: Mapping[str, CaffeWeights] = CAFFE_WEIGHTS) 
     InputError
         If there are none of this name.
     """
-    from aopc.registry import nearest
-
     if name not in table:
         raise InputError(f"unknown weights {name!r}: {nearest(name, table)}")
     return table[name]

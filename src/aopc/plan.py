@@ -1,0 +1,245 @@
+"""``aopc plan``: what a profile will download, what it needs on disk, and how long it will take."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aopc.datasets import DOWNLOADS
+from aopc.downloads.fetch import is_here
+from aopc.downloads.source import Source, readable
+from aopc.explainers import RANDOM, heatmaps
+from aopc.models.caffe_weights import weights_named
+from aopc.models.inference import best_device, default_batch_size
+from aopc.models.network_file import build
+from aopc.perturbation.engine import perturbation_curves
+from aopc.repository import downloads_folder
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The work on one panel.
+
+    Attributes
+    ----------
+    name, network
+        As params.yaml has them; ``architecture`` and ``side`` are the network's, where they are
+        known before it is there.
+    images, forwards
+        How many.
+    stored
+        Bytes of frames, heatmaps and curves.
+    """
+
+    name: str
+    network: str
+    architecture: str | None
+    classes: int
+    side: int
+    images: int
+    forwards: int
+    stored: int
+
+
+def sources(params: Mapping[str, Any]) -> list[tuple[Source, int]]:
+    """The files that the profile needs, each with how many images are taken from it."""
+    found: dict[str, tuple[Source, int]] = {}
+    for settings in params["datasets"].values():
+        needed = DOWNLOADS.get(settings["source"])
+        for split in ("train", "test"):
+            if needed is None or split not in settings:
+                continue
+            for source in needed(split, settings[split]):
+                found[source.name] = (source, settings[split].get("count", 0))
+    for networks in params["networks"].values():
+        for label, options in networks.items():
+            if "weights" in options:
+                weights = weights_named(options["weights"]).source
+                source = weights.changed(options.get("archive"), f"the archive of {label}")
+                found[source.name] = (source, 0)
+    return list(found.values())
+
+
+def panels(params: Mapping[str, Any]) -> list[Panel]:
+    """The work on each panel."""
+    p, limit = params["perturbation"], params.get("limit")
+    heatmaps_of = [e for e in params["explainers"] if e != RANDOM]
+    random = -(-max(p["random_orders"], p["repeats"]) // p["repeats"]) * p["repeats"]
+    trajectories = len(heatmaps_of) * len(p["orders"]) * p["repeats"] + random
+    result = []
+    for name, panel in params["panels"].items():
+        data_set, _, label = panel["network"].partition("/")
+        options = params["networks"].get(data_set, {}).get(label, {})
+        weights = weights_named(options["weights"]) if "weights" in options else None
+        side = (weights.preprocessing.crop or 0) if weights else 0
+        images = min(x for x in (panel["images"], limit) if x is not None)
+        per_image = side**2 * (3 + 4 * len(params["explainers"])) + 8 * trajectories * (
+            p["steps"] + 1
+        )
+        architecture = options.get("architecture", weights.architecture) if weights else None
+        result.append(
+            Panel(
+                name=name,
+                network=panel["network"],
+                architecture=architecture,
+                classes=weights.classes if weights else 0,
+                side=side,
+                images=images,
+                forwards=images * trajectories * p["steps"],
+                stored=images * per_image,
+            )
+        )
+    return result
+
+
+def plan(params: Mapping[str, Any], rate: float | None = None, seconds: float = 5.0) -> str:
+    """The plan as text.
+
+    Parameters
+    ----------
+    params
+        Of the profile.
+    rate
+        Forwards/s to reckon with; None: each network's rate is measured here.
+    seconds
+        How long to measure each network.
+
+    Raises
+    ------
+    InputError
+        If a setting of a download or the name of weights is wrong.
+    """
+    files, work = sources(params), panels(params)
+    return "\n".join(
+        [*_downloads(files), "", *_disk(files, work), "", *_time(params, work, rate, seconds)]
+    )
+
+
+def _downloads(files: list[tuple[Source, int]]) -> list[str]:
+    folder = downloads_folder()
+    lines = [f"Downloads, to {folder}:"]
+    for source, count in files:
+        about = "" if source.size else "about "
+        here = is_here(source, folder)
+        state = "is here" if here else ("to download" if source.urls else "needs an account")
+        taken = (
+            f"; {count} of its {source.images} images are taken" if count and source.images else ""
+        )
+        lines += [
+            f"  {source.name}: {about}{readable(source.bytes)}, {state}{taken}",
+            f"    checksum {source.checksum or _without_checksum(source)}",
+            f"    {source.licence}; {source.page}",
+            *([f"    {url}" for url in source.urls] if not here else []),
+        ]
+    return lines if files else ["Nothing to download."]
+
+
+def _without_checksum(source: Source) -> str:
+    known = f"its size, {source.size} bytes, is checked" if source.size else "what arrives is noted"
+    return f"none published; {known}"
+
+
+def _disk(files: list[tuple[Source, int]], work: list[Panel]) -> list[str]:
+    folder = downloads_folder()
+    missing = sum(s.bytes for s, _ in files if not is_here(s, folder))
+    # Once beside the archive, once as the data set, once in DVC's cache.
+    chosen = 3 * sum(s.bytes * count // s.images for s, count in files if s.images)
+    # As outputs and in DVC's cache.
+    stored = 2 * sum(p.stored for p in work)
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    need = missing + chosen + stored
+    enough = (
+        "" if free > need else "; NOT ENOUGH: AOPC_DOWNLOADS names another folder for downloads"
+    )
+    return [
+        f"Disk: {readable(need)} ({readable(missing)} downloads, {readable(chosen)} chosen images,"
+        f" {readable(stored)} frames, heatmaps and curves, with DVC's copies); {readable(free)} are"
+        f" free{enough}"
+    ]
+
+
+def _time(
+    params: Mapping[str, Any], work: list[Panel], rate: float | None, seconds: float
+) -> list[str]:
+    device = best_device()
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "this machine's CPU"
+    forwards = sum(p.forwards for p in work)
+    lines = [
+        f"Work: {forwards / 1e6:.1f} million forwards"
+        f" ({len(work)} panels, {len(params['explainers'])} orders,"
+        f" {params['perturbation']['repeats']} repeats, {params['perturbation']['steps']} steps)"
+    ]
+    measured: dict[str, tuple[float, float]] = {}
+    total: float = 0
+    for panel in work:
+        if rate is None and panel.architecture is None:
+            lines.append(f"  {panel.name}: its network is trained first, so there is no estimate")
+            continue
+        per_heatmaps = 0.0
+        if rate is None:
+            key = str(panel.architecture)
+            if key not in measured:
+                measured[key] = _measure(params, panel, seconds)
+            found, per_heatmaps = measured[key]
+        else:
+            found = rate
+        hours = (panel.forwards / found + panel.images * per_heatmaps) / 3600
+        total += hours
+        how = "as given" if rate is not None else f"measured on {name}"
+        extra = f" and {per_heatmaps:.3f} s an image for all heatmaps" if per_heatmaps else ""
+        lines.append(
+            f"  {panel.name}: {panel.images} images, {panel.forwards / 1e6:.1f} million forwards at"
+            f" {found:.0f} a second ({panel.network}, {how}){extra}: {_duration(hours)}"
+        )
+    lines.append(f"  In all: {_duration(total)}, and downloads, training and Figure 7 besides")
+    if rate is None and device.type == "cpu":
+        lines.append(
+            "  This is without a GPU. On a machine with one, the same command measures it; --rate"
+            " reckons with a rate that you know"
+        )
+    return lines
+
+
+def _measure(params: Mapping[str, Any], panel: Panel, seconds: float) -> tuple[float, float]:
+    """(forwards/s of the engine, seconds an image for all heatmaps), with seeded weights."""
+    torch.manual_seed(0)
+    model = build(str(panel.architecture), panel.classes, {}).eval().to(best_device())
+    noise = torch.Generator().manual_seed(0)
+    count = default_batch_size(model, (3, panel.side, panel.side))
+    images = 60 * torch.randn(count, 3, panel.side, panel.side, generator=noise)
+    targets = np.zeros(count, dtype=np.int64)
+    steps = params["perturbation"]["steps"]
+
+    def once(n: int) -> int:
+        curves = perturbation_curves(
+            model, images[:1], images[:1].sum(1), targets[:1], steps=steps, repeats=n
+        )
+        return curves.forwards
+
+    once(1)
+    done, repeats, started = 0, 1, time.perf_counter()
+    while (gone := time.perf_counter() - started) < seconds:
+        done += once(repeats)
+        repeats = min(params["perturbation"]["repeats"], repeats + 1)
+    rate = done / gone
+    started = time.perf_counter()
+    for explainer in params["explainers"]:
+        heatmaps(model, images, explainer, targets, allow_nonfinite=True)
+    return rate, (time.perf_counter() - started) / count
+
+
+def _duration(hours: float) -> str:
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+
+
+def profile_folder(path: Path) -> Path:
+    """The folder of a profile, which may be named by its dvc.yaml too."""
+    return path.parent if path.name in ("dvc.yaml", "params.yaml") else path

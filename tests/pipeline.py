@@ -1,0 +1,43 @@
+"""Runs DVC as a user does, in a repository of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder with this environment's programs."""
+    scripts = str(Path(sys.executable).parent)
+    settings = {
+        **os.environ,
+        "PATH": scripts + os.pathsep + os.environ["PATH"],
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    return subprocess.run(
+        command, cwd=folder, env=settings, capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages that a dvc repro ran."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+
+def new_repository(folder: Path) -> Path:
+    """The default profile and the source in a new git and DVC repository."""
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "src").symlink_to(ROOT / "src")
+    execute(folder, "git", "init", "-q")
+    execute(folder, "dvc", "init", "-q")
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    return folder
