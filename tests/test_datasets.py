@@ -16,6 +16,7 @@ from aopc.datasets.folder import image_folder
 from aopc.datasets.sun397 import shared_categories
 from aopc.downloads import fetch as fetching
 from aopc.errors import InputError
+from aopc.registry import resolve
 from file_server import FileServer, file_server
 
 
@@ -52,7 +53,7 @@ def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
 
 
 def get(source: str, **settings: object) -> Dataset:
-    return SOURCES[source](split="test", seed=0, **settings)
+    return resolve("source", SOURCES, source)(split="test", seed=0, **settings)
 
 
 def greys(dataset: Dataset) -> list[int]:
@@ -184,7 +185,7 @@ def test_sun397_takes_shared_categories_only(downloads: Path, server: FileServer
         name = image_id.rpartition("/")[0].replace("/", "_")
         assert found.classes[label] == {"bakery_shop": "bakery_shop"}.get(name, name)
     assert get("sun397", count=10, archive=archive).ids == found.ids
-    other = SOURCES["sun397"](split="test", seed=1, count=10, archive=archive)
+    other = resolve("source", SOURCES, "sun397")(split="test", seed=1, count=10, archive=archive)
     assert other.ids != found.ids
     with pytest.raises(InputError, match="holds 24 images of the data set, but 25 are wanted"):
         get("sun397", count=25, archive=archive)
@@ -266,7 +267,7 @@ def test_cifar10_reads_the_official_layout(
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
     monkeypatch.setitem(CIFAR10.meta, "md5", sums["batches.meta"])
     url = server.serve("cifar-10-python.tar.gz", archive)
-    found = SOURCES["cifar10"](split="train", seed=0, archive={"urls": url})
+    found = resolve("source", SOURCES, "cifar10")(split="train", seed=0, archive={"urls": url})
     assert found.pixels.shape == (20, 32, 32, 3)
     assert found.classes[3] == "cat"
     assert len(get("cifar10", archive={"urls": url})) == 4
@@ -335,6 +336,19 @@ def test_images_show_as_in_a_viewer(tmp_path: Path) -> None:
     for name, (_, colour) in expected.items():
         pixel = folder.load(name).convert("RGB").getpixel((10, 5))
         np.testing.assert_allclose(pixel, colour, atol=3, err_msg=name)
+
+
+def test_arrays_are_framed_for_networks_that_want_another_size() -> None:
+    from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
+
+    images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
+    data = Dataset(images, None, tuple("abc"), ())
+    plain = Preprocessing("RGB", (0.0,) * 3, (1.0,) * 3, 1.0)
+    assert data.framed(plain.frame) is data
+    framed = data.framed(PREPROCESSINGS["caffe"].frame)
+    assert framed.pixels.shape == (3, 227, 227, 3)
+    expected = PREPROCESSINGS["caffe"].frame(Image.fromarray(images[1]))
+    np.testing.assert_array_equal(framed.pixels[1], expected)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])

@@ -18,6 +18,7 @@ from aopc.models.caffe_weights import weights_named
 from aopc.models.inference import best_device, default_batch_size
 from aopc.models.network_file import build
 from aopc.perturbation.engine import perturbation_curves
+from aopc.registry import resolve
 from aopc.repository import downloads_folder
 
 
@@ -50,11 +51,11 @@ def sources(params: Mapping[str, Any]) -> list[tuple[Source, int]]:
     """The files that the profile needs, each with how many images are taken from it."""
     found: dict[str, tuple[Source, int]] = {}
     for settings in params["datasets"].values():
-        needed = DOWNLOADS.get(settings["source"])
+        if settings["source"] not in DOWNLOADS:
+            continue
+        needed = resolve("data set source", DOWNLOADS, settings["source"])
         for split in ("train", "test"):
-            if needed is None or split not in settings:
-                continue
-            for source in needed(split, settings[split]):
+            for source in needed(split, settings[split]) if split in settings else ():
                 found[source.name] = (source, settings[split].get("count", 0))
     for networks in params["networks"].values():
         for label, options in networks.items():

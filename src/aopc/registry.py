@@ -4,13 +4,16 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aopc.errors import InputError
 
 MOST_LISTED = 20
+
+T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -38,16 +41,35 @@ def source_hash(name: str) -> str | None:
     return hashlib.blake2b(Path(specification.origin).read_bytes(), digest_size=16).hexdigest()
 
 
+def call(function: Callable[..., T], where: str, /, **settings: Any) -> T:
+    """Call a function with a user's settings.
+
+    Raises
+    ------
+    InputError
+        If it takes no setting of such a name, or needs one more.
+    """
+    try:
+        inspect.signature(function).bind(**settings)
+    except TypeError as error:
+        known = list(inspect.signature(function).parameters)
+        raise InputError(f"{where}: {error}; known settings: {', '.join(known)}") from error
+    return function(**settings)
+
+
 def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:
     """The entry of ``table`` called ``name``, or the object at ``package.module:attribute``.
+
+    An entry may be such a path itself, for what should not be imported before it is used.
 
     Raises
     ------
     InputError
         If there is no such entry, or the dotted path cannot be imported.
     """
-    if name in table:
+    if name in table and not isinstance(table[name], str):
         return table[name]
+    name = table.get(name, name)
     if ":" not in name:
         raise InputError(
             f"unknown {kind} {name!r}: {nearest(name, table)}, or your own as package.module:function"

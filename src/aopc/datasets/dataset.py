@@ -77,19 +77,29 @@ class Dataset:
         )
 
     def framed(self, frame: Callable[[Image.Image], NDArray[np.uint8]]) -> "Dataset":
-        """The data set as one array, each of its files framed to the same size.
+        """The data set as one array of the frames that a network sees, all of one size.
+
+        Masks are lost where the frames are not the images as they are.
 
         Raises
         ------
         InputError
             If a file is no whole image, or the frames differ in size.
         """
-        if not isinstance(self.images, ImageFolder):
-            return self
+        images = self.images
+        if not isinstance(images, ImageFolder):
+            first = frame(Image.fromarray(images[0]))
+            if first.shape == images.shape[1:] and (first == images[0]).all():
+                return self
         frames: NDArray[np.uint8] | None = None
         with progress_bar(len(self), "load images") as progress:
             for i, image_id in enumerate(self.ids):
-                one = frame(self.images.load(image_id))
+                whole = (
+                    images.load(image_id)
+                    if isinstance(images, ImageFolder)
+                    else Image.fromarray(images[i])
+                )
+                one = frame(whole)
                 if frames is None:
                     frames = np.empty((len(self), *one.shape), dtype=np.uint8)
                 if one.shape != frames.shape[1:]:
@@ -100,7 +110,7 @@ class Dataset:
                 frames[i] = one
                 progress(1)
         assert frames is not None
-        return replace(self, images=frames)
+        return replace(self, images=frames, masks=None)
 
     def save(self, folder: Path, parameters: Mapping[str, Any]) -> None:
         """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``."""

@@ -46,7 +46,7 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
     test = Dataset.load(DATA / "datasets" / name / "test")
     if test.labels is None:
         raise InputError(f"the data set {name} has no labels, so there is no accuracy")
-    dataset = chosen_images(test, settings["images"], params.get("limit"), params, name)
+    dataset = chosen_images(test, settings["images"], section(params, "limit"), params, name)
     folder = DATA / "networks" / name
     files = [checkpoint_file(folder, network, i) for i in iterations]
     run.params = {"data_set": name, **settings, **protocol.as_parameters()}

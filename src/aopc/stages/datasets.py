@@ -3,7 +3,8 @@
 from typing import Any
 
 from aopc.datasets import SOURCES
-from aopc.registry import resolve
+from aopc.datasets.dataset import Dataset
+from aopc.registry import call, resolve
 from aopc.stages.stage import DATA, section
 from aopc.tracking.journal import StageRun
 
@@ -14,6 +15,7 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
     run.params = {"seed": params["seed"], **settings}
     for split in ("train", "test"):
         if split in settings:
-            dataset = source(split=split, seed=params["seed"], **settings[split])
+            given = {"split": split, "seed": params["seed"], **(settings[split] or {})}
+            dataset: Dataset = call(source, f"params.yaml: datasets.{name}.{split}", **given)
             dataset.save(DATA / "datasets" / name / split, {"split": split, **run.params})
             run.metrics[f"{split}_images"] = len(dataset)
