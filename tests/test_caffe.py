@@ -19,6 +19,7 @@ from aopc.models import ARCHITECTURES
 from aopc.models.caffe_networks import alexnet, caffenet, googlenet
 from aopc.models.caffe_weights import (
     CAFFE_WEIGHTS,
+    fitting_architecture,
     load_caffe_network,
     load_caffe_weights,
     weights_named,
@@ -156,6 +157,7 @@ def one_blob(content: bytes) -> bytes:
         (one_blob(nested(SHAPE, b"\x08\x05") + nested(DATA, bytes(8))), "shape 5 has 2 values"),
         (one_blob(nested(SHAPE, b"\x08" + varint(2**64 - 1))), "shape -1"),
         (one_blob(nested(SHAPE, (b"\x08" + varint(2**62)) * 4)), "has 0 values"),
+        (one_blob(nested(SHAPE, b"\x08" + varint(2**62) + b"\x08\x00")), "× 0 has 0 values"),
         (one_blob(nested(SHAPE, b"\x08\x01" * 500) + nested(DATA, bytes(4))), "1 × …"),
         (one_blob(nested(DATA, bytes(7))), "no Caffe network"),
         (one_blob(nested(DATA, bytes(8)) + nested(b"\x42", bytes(8))), "two precisions"),
@@ -268,6 +270,37 @@ def test_googlenet_leaves_its_training_heads_behind(tmp_path: Path) -> None:
         assert torch.equal(model(x), loaded(x))
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        # places205CNN_deploy.prototxt of the Places CNN's authors; models/bvlc_alexnet.
+        (["pool1", "norm1", "pool2", "norm2", "pool5"], "caffenet"),
+        (["norm1", "pool1", "norm2", "pool2", "pool5"], "alexnet"),
+        ([], "caffenet"),
+    ],
+)
+def test_the_files_layers_decide_the_architecture(
+    tmp_path: Path, order: list[str], expected: str
+) -> None:
+    path = tmp_path / "net.caffemodel"
+    kinds = {"p": "Pooling", "n": "LRN"}
+    path.write_bytes(caffemodel([(name, kinds[name[0]], []) for name in order], v1=True))
+    candidates = CAFFE_WEIGHTS["places205-cnn"].architectures
+    assert fitting_architecture(path, candidates) == expected
+    if expected == "alexnet":
+        with pytest.raises(InputError, match="another architecture"):
+            fitting_architecture(path, ["caffenet"])
+
+
+def test_layers_of_no_size_are_refused(tmp_path: Path) -> None:
+    """Thirty bytes that claim a billion classes."""
+    empty = nested(SHAPE, b"\x08" + varint(10**9) + b"\x08\x00")
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(nested(LAYER, nested(b"\x0a", b"fc8") + nested(BLOBS, empty)))
+    with pytest.raises(InputError, match="no weights in its layer 'fc8'"):
+        load_caffe_network("caffenet", path)
+
+
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     """Weights alone would not show that pooling and normalisation have changed places."""
     model = seeded("caffenet", classes=3)
@@ -290,7 +323,7 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
 
 def test_published_weights_say_where_they_are_from() -> None:
     for weights in CAFFE_WEIGHTS.values():
-        assert weights.architecture in ARCHITECTURES
+        assert set(weights.architectures) <= set(ARCHITECTURES)
         assert weights.source.urls
         assert weights.source.bytes > 10**7
         assert weights.source.licence

@@ -1,7 +1,9 @@
 """The paper's data sets: which images, from which layouts, and the user's own images."""
 
+import gzip
 import io
 import pickle
+import struct
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from aopc.datasets.sun397 import shared_categories
 from aopc.downloads import fetch as fetching
 from aopc.errors import InputError
 from aopc.registry import resolve
+from aopc.stages.panel import require_same_classes
 from file_server import FileServer, file_server
 
 
@@ -137,6 +140,19 @@ def test_an_unpacked_folder_beside_the_archives_place_is_found(downloads: Path) 
     assert len(get("ilsvrc2012", count=3)) == 3
     with pytest.raises(InputError, match="holds 3 images named ILSVRC2012_val_"):
         get("ilsvrc2012", count=4)
+    # However a file is spelt, its image has the official name, which keys its noise.
+    (folder / VAL.format(2)).rename(folder / "ilsvrc2012_val_00000002.jpg")
+    assert get("ilsvrc2012", count=3).ids[1] == VAL.format(2)
+    (folder / VAL.format(2)).write_bytes(jpeg(2))
+    with pytest.raises(InputError, match=r"holds ILSVRC2012_val_00000002.JPEG twice"):
+        get("ilsvrc2012", count=3)
+
+
+def test_a_gap_among_the_first_images_is_noticed(downloads: Path, server: FileServer) -> None:
+    content = {VAL.format(i): jpeg(i) for i in (1, 2, 4, 5)}
+    archive = {"urls": server.serve("val.tar", tar(content, "w")), "checksum": None, "size": None}
+    with pytest.raises(InputError, match=r"lacks ILSVRC2012_val_00000003.JPEG"):
+        get("ilsvrc2012", count=3, archive=archive)
 
 
 def test_a_damaged_image_is_named(downloads: Path, server: FileServer) -> None:
@@ -231,6 +247,19 @@ def test_mnist_reads_real_files(
     assert found.ids[0] == "test-00000"
     served = {name for name, _ in server.requests}
     assert served == {"t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
+    # Another file in its place is another data set, and no file is one that torchvision cannot read.
+    path = downloads / "MNIST" / "t10k-labels-idx1-ubyte.gz"
+    labels = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(labels[:8] + bytes(10_000)))
+    again = get("mnist", archives=archives)
+    assert again.labels is not None
+    assert again.labels.max() == 0
+    assert again.files != found.files
+    path.write_bytes(gzip.compress(labels)[:-3000])
+    with pytest.raises(InputError, match="torchvision cannot read"):
+        get("mnist", archives=archives)
+    with pytest.raises(InputError, match="did you mean 'test images'"):
+        get("mnist", archives={"test image": {}})
 
 
 def test_cifar10_reads_the_official_layout(
@@ -272,6 +301,13 @@ def test_cifar10_reads_the_official_layout(
     assert found.classes[3] == "cat"
     assert len(get("cifar10", archive={"urls": url})) == 4
     assert torchvision_sets.cifar10_source().checksum == f"md5:{md5}"
+    # An archive with other batches is neither unpickled nor replaced by a download.
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", "0" * 32]])
+    asked = len(server.requests)
+    with pytest.raises(InputError, match="holds other files than CIFAR-10's"):
+        get("cifar10", archive={"urls": url})
+    assert len(server.requests) == asked
+    assert (downloads / "cifar-10-python.tar.gz").read_bytes() == archive
 
 
 # --- the user's own images -------------------------------------------------------------------
@@ -297,6 +333,10 @@ def test_own_images_by_class_and_flat(own: Path) -> None:
         _ = found.pixels
     flat = get("folder", folder=str(own / "cat"))
     assert (flat.labels, flat.classes, len(flat)) == (None, (), 3)
+    (own / "stray.jpg").write_bytes(jpeg(1))
+    with pytest.raises(InputError, match=r"images outside of them, such as stray.jpg"):
+        get("folder", folder=str(own))
+    (own / "stray.jpg").unlink()
     square = get("folder", folder=str(own), size=32, count=4)
     assert square.pixels.shape == (4, 32, 32, 3)
     assert set(square.ids) <= set(found.ids)
@@ -338,13 +378,34 @@ def test_images_show_as_in_a_viewer(tmp_path: Path) -> None:
         np.testing.assert_allclose(pixel, colour, atol=3, err_msg=name)
 
 
+def test_a_wrong_exif_tag_does_not_hide_the_image(tmp_path: Path) -> None:
+    """Cameras write tags of wrong types; the orientation is good all the same."""
+    # EXIF's bytes: orientation 6, and ResolutionUnit, a number by the standard, as a text.
+    entries = [(0x0112, 3, 1, b"\6\0\0\0"), (0x0128, 2, 4, b"abc\0")]
+    tags = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + tags + bytes(4)
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=exif)
+    assert image_folder(tmp_path).load("a.jpg").size == (10, 20)
+
+
+def test_classes_mean_the_same_in_both_splits() -> None:
+    images, labels = np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1])
+    training = Dataset(images, labels, ("a", "b"), ("bird", "cat"))
+    test = Dataset(images, labels, ("a", "b"), ("cat", "dog"))
+    require_same_classes(training, training, "pets")
+    with pytest.raises(InputError, match="have other classes: bird, dog is in one"):
+        require_same_classes(training, test, "pets")
+
+
 def test_arrays_are_framed_for_networks_that_want_another_size() -> None:
     from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
     data = Dataset(images, None, tuple("abc"), ())
     plain = Preprocessing("RGB", (0.0,) * 3, (1.0,) * 3, 1.0)
-    assert data.framed(plain.frame) is data
+    assert plain.frames_as_they_are(images.shape[1:])
+    assert not PREPROCESSINGS["caffe"].frames_as_they_are(images.shape[1:])
+    assert data.framed(plain.frame, as_they_are=True) is data
     framed = data.framed(PREPROCESSINGS["caffe"].frame)
     assert framed.pixels.shape == (3, 227, 227, 3)
     expected = PREPROCESSINGS["caffe"].frame(Image.fromarray(images[1]))

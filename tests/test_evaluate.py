@@ -317,7 +317,6 @@ def test_a_caffemodel_is_evaluated(
         "--images": str(inputs / "pets"),
         "--model": "alexnet",
         "--weights": str(weights),
-        "--preprocessing": "caffe",
         "--explainers": "lrp-alpha2-beta1",
         "--first": "1",
         "--steps": "2",
@@ -327,5 +326,6 @@ def test_a_caffemodel_is_evaluated(
     flat = [part for pair in arguments.items() for part in pair]
     assert run(monkeypatch, *flat) == 0
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert run(monkeypatch, *flat, "--preprocessing", "imagenet") == 2
     flat[3] = "caffenet"
     assert run(monkeypatch, *flat) == 2

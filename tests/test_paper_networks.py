@@ -202,7 +202,7 @@ def test_checkpoints_are_the_network_on_its_way(solver: str) -> None:
 
 def test_unknown_solvers_are_said() -> None:
     with pytest.raises(InputError, match="did you mean 'constant'"):
-        TrainingSettings(1, 1, 1.0, 0.0, False, 0, "constan")  # type: ignore[arg-type]
+        TrainingSettings(1, 2, 1.0, 0.0, False, 0, "constan")  # type: ignore[arg-type]
 
 
 # --- rank correlation ----------------------------------------------------------------------------

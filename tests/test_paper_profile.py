@@ -59,9 +59,7 @@ def write_caffe(folder: Path, architecture: str, classes: int) -> bytes:
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
-    return write_network(
-        folder / "net.caffemodel", model, v1=architecture == "caffenet"
-    ).read_bytes()
+    return write_network(folder / "net.caffemodel", model, v1=True).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +75,7 @@ def published(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Publ
     mean = blob(torch.full((1, 3, 8, 8), 110.0).numpy(), legacy=True).SerializeToString()
     network = {
         "placesCNN_upgraded/places205CNN_iter_300000_upgraded.caffemodel": write_caffe(
-            folder, "alexnet", 205
+            folder, "caffenet", 205
         ),
         "placesCNN_upgraded/places205CNN_mean.binaryproto": mean,
     }
@@ -86,7 +84,7 @@ def published(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Publ
         "sun397": tar(sun, "w:gz"),
         "places205": tar(places, "w:gz"),
         "caffenet": write_caffe(folder, "caffenet", 1000),
-        "alexnet": tar(network, "w:gz"),
+        "placescnn": tar(network, "w:gz"),
     }
     for kind in ("images-idx3", "labels-idx1"):
         name = f"t10k-{kind}-ubyte.gz"
@@ -104,7 +102,7 @@ def settings_for(server: FileServer, published: Published) -> dict[str, Any]:
     files = published.files
     archives = {
         name: {"urls": [server.serve(name, files[name])], "checksum": checksum(files[name])}
-        for name in ("ilsvrc2012", "sun397", "places205", "alexnet")
+        for name in ("ilsvrc2012", "sun397", "places205", "placescnn")
     }
     url = server.serve("caffenet", files["caffenet"])
     archives["caffenet"] = {"urls": url, "checksum": checksum(files["caffenet"], "sha1")}
@@ -112,7 +110,7 @@ def settings_for(server: FileServer, published: Published) -> dict[str, Any]:
         params["datasets"][name]["test"] = {"count": 6, "archive": archives[name]}
         params["panels"][name]["images"] = 6
     params["networks"]["ilsvrc2012"]["caffenet"]["archive"] = archives["caffenet"]
-    params["networks"]["places205"]["alexnet"]["archive"] = archives["alexnet"]
+    params["networks"]["places205"]["placescnn"]["archive"] = archives["placescnn"]
     for section in ("datasets", "networks"):
         del params[section]["cifar10"]
     digits = {}
@@ -194,7 +192,7 @@ def test_from_nothing_to_the_figures(
     assert "| ilsvrc2012 | `lrp-alpha2-beta1` |" in (profile / "README.md").read_text()
     assert json.loads((profile / "reports/checkpoints.json").read_text())["mnist"]["rho"] > 0
 
-    network = torch.load(profile / "data/networks/places205/alexnet.pt", weights_only=True)
+    network = torch.load(profile / "data/networks/places205/placescnn.pt", weights_only=True)
     assert network["preprocessing"]["mean"] == pytest.approx((110.0,) * 3)
     assert ran(repro(profile)) == []
     assert not (profile / ".dvc").exists()

@@ -35,8 +35,8 @@ def evaluate(
         typer.Option(help="Class ids in the order of the model's outputs, one a line."),
     ] = None,
     preprocessing: Annotated[
-        str, typer.Option(help="imagenet (torchvision's), or caffe or caffe-224 (Caffe's).")
-    ] = "imagenet",
+        str | None, typer.Option(help="imagenet (torchvision's) or caffe; default: by the weights.")
+    ] = None,
     explainers: Annotated[
         str, typer.Option(help="Names with commas between them, package.module:function, or all.")
     ] = "all",
@@ -70,7 +70,7 @@ def evaluate(
     from aopc.evaluate import Evaluation
     from aopc.evaluate import evaluate as run
     from aopc.explainers import EXPLAINERS, get_explainer
-    from aopc.models.caffe_weights import load_caffe_network
+    from aopc.models.caffe_weights import caffe_preprocessing, load_caffe_network
     from aopc.models.inference import to_device
     from aopc.models.preprocessing import PREPROCESSINGS
     from aopc.models.torchvision_models import load_torchvision_model
@@ -86,17 +86,24 @@ def evaluate(
     for explainer in chosen:
         get_explainer(explainer)
     resolve("removal", REMOVALS, removal)
-    prepare = resolve("preprocessing", PREPROCESSINGS, preprocessing)
+    from_caffe = weights.suffix == ".caffemodel"
+    if from_caffe and preprocessing not in (None, "caffe"):
+        raise InputError("a .caffemodel takes --preprocessing caffe, or none")
+    prepare = resolve(
+        "preprocessing",
+        PREPROCESSINGS,
+        caffe_preprocessing(model) if from_caffe else preprocessing or "imagenet",
+    )
     class_ids = read_classes(classes) if classes is not None else None
     folder = image_folder(images)
     if limit is not None:
         folder = folder.subset(Subset(limit, "sample", seed))
     if first is not None:
         folder = folder.subset(Subset(first, "first"))
-    if weights.suffix == ".caffemodel":
+    if from_caffe:
         network = load_caffe_network(model, weights)
     else:
-        network = load_torchvision_model(model, weights, caffe=preprocessing.startswith("caffe"))
+        network = load_torchvision_model(model, weights, caffe=preprocessing == "caffe")
     job = Evaluation(
         name=name or images.resolve().name,
         folder=folder,

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from aopc.datasets import DOWNLOADS
+from aopc.datasets import DOWNLOADS, SOURCES
 from aopc.downloads.fetch import is_here
 from aopc.downloads.source import Source, readable
-from aopc.explainers import RANDOM, heatmaps
+from aopc.explainers import get_explainer, heatmaps
 from aopc.models.caffe_weights import weights_named
 from aopc.models.inference import best_device, default_batch_size
 from aopc.models.network_file import build
 from aopc.perturbation.engine import perturbation_curves
+from aopc.protocol import Protocol
 from aopc.registry import resolve
 from aopc.repository import downloads_folder
+from aopc.settings import checked
+from aopc.stages.panel import panel_settings
+from aopc.stages.stage import section
 
 
 @dataclass(frozen=True)
@@ -47,58 +50,93 @@ class Panel:
     stored: int
 
 
-def sources(params: Mapping[str, Any]) -> list[tuple[Source, int]]:
-    """The files that the profile needs, each with how many images are taken from it."""
-    found: dict[str, tuple[Source, int]] = {}
-    for settings in params["datasets"].values():
-        if settings["source"] not in DOWNLOADS:
+@dataclass(frozen=True)
+class Needed:
+    """A file that a profile downloads, to which folder, and how many images are taken from it."""
+
+    source: Source
+    folder: Path
+    images: int
+
+    @property
+    def here(self) -> bool:
+        return is_here(self.source, self.folder)
+
+
+def needed_files(params: dict[str, Any]) -> list[Needed]:
+    """The files that the profile downloads."""
+    found: dict[str, Needed] = {}
+    for name, settings in section(params, "datasets").items():
+        source = section(params, "datasets", name, "source")
+        resolve("data set source", SOURCES, source)
+        if source not in DOWNLOADS:
             continue
-        needed = resolve("data set source", DOWNLOADS, settings["source"])
+        needed = resolve("data set source", DOWNLOADS, source)
+        folder = downloads_folder() / "MNIST" if source == "mnist" else downloads_folder()
         for split in ("train", "test"):
-            for source in needed(split, settings[split]) if split in settings else ():
-                found[source.name] = (source, settings[split].get("count", 0))
-    for networks in params["networks"].values():
+            given = settings.get(split) or {}
+            for file in needed(split, given) if split in settings else ():
+                found[file.name] = Needed(file, folder, int(given.get("count") or 0))
+    for networks in section(params, "networks").values():
         for label, options in networks.items():
             if "weights" in options:
                 weights = weights_named(options["weights"]).source
-                source = weights.changed(options.get("archive"), f"the archive of {label}")
-                found[source.name] = (source, 0)
+                file = weights.changed(options.get("archive"), f"the archive of {label}")
+                found[file.name] = Needed(file, downloads_folder(), 0)
     return list(found.values())
 
 
-def panels(params: Mapping[str, Any]) -> list[Panel]:
+def panels(params: dict[str, Any]) -> list[Panel]:
     """The work on each panel."""
-    p, limit = params["perturbation"], params.get("limit")
-    heatmaps_of = [e for e in params["explainers"] if e != RANDOM]
-    random = -(-max(p["random_orders"], p["repeats"]) // p["repeats"]) * p["repeats"]
-    trajectories = len(heatmaps_of) * len(p["orders"]) * p["repeats"] + random
+    limit = section(params, "limit")
+    protocol = checked(
+        Protocol,
+        "params.yaml: perturbation",
+        section(params, "perturbation"),
+        region_size=1,
+        seed=0,
+    )
+    explainers = list(section(params, "explainers"))
+    for explainer in explainers:
+        get_explainer(explainer)
+    repeats = protocol.repeats
+    random = -(-max(protocol.random_orders, repeats) // repeats) * repeats
+    trajectories = (len(explainers) - 1) * len(protocol.orders) * repeats + random
     result = []
-    for name, panel in params["panels"].items():
-        data_set, _, label = panel["network"].partition("/")
-        options = params["networks"].get(data_set, {}).get(label, {})
+    for name in section(params, "panels"):
+        panel = panel_settings(params, name)
+        data_set, _, label = panel.network.partition("/")
+        options = section(params, "networks", data_set, label)
         weights = weights_named(options["weights"]) if "weights" in options else None
         side = (weights.preprocessing.crop or 0) if weights else 0
-        images = min(x for x in (panel["images"], limit) if x is not None)
-        per_image = side**2 * (3 + 4 * len(params["explainers"])) + 8 * trajectories * (
-            p["steps"] + 1
-        )
-        architecture = options.get("architecture", weights.architecture) if weights else None
+        counts = [x for x in (panel.images, limit) if x is not None]
+        if not counts:
+            counts = [_test_images(params, name)]
+        images = min(counts)
+        per_image = side**2 * (3 + 4 * len(explainers)) + 8 * trajectories * (protocol.steps + 1)
+        architecture = weights.architectures[0] if weights else None
         result.append(
             Panel(
                 name=name,
-                network=panel["network"],
+                network=panel.network,
                 architecture=architecture,
                 classes=weights.classes if weights else 0,
                 side=side,
                 images=images,
-                forwards=images * trajectories * p["steps"],
+                forwards=images * trajectories * protocol.steps,
                 stored=images * per_image,
             )
         )
     return result
 
 
-def plan(params: Mapping[str, Any], rate: float | None = None, seconds: float = 5.0) -> str:
+def _test_images(params: dict[str, Any], name: str) -> int:
+    """How many images a data set's test split has, as far as its settings say; 0: not known."""
+    settings = section(params, "datasets", name).get("test") or {}
+    return int(settings.get("count") or settings.get("images") or 0)
+
+
+def plan(params: dict[str, Any], rate: float | None = None, seconds: float = 5.0) -> str:
     """The plan as text.
 
     Parameters
@@ -115,27 +153,25 @@ def plan(params: Mapping[str, Any], rate: float | None = None, seconds: float = 
     InputError
         If a setting of a download or the name of weights is wrong.
     """
-    files, work = sources(params), panels(params)
+    files, work = needed_files(params), panels(params)
     return "\n".join(
         [*_downloads(files), "", *_disk(files, work), "", *_time(params, work, rate, seconds)]
     )
 
 
-def _downloads(files: list[tuple[Source, int]]) -> list[str]:
-    folder = downloads_folder()
-    lines = [f"Downloads, to {folder}:"]
-    for source, count in files:
+def _downloads(files: list[Needed]) -> list[str]:
+    lines = [f"Downloads, to {downloads_folder()}:"]
+    for file in files:
+        source = file.source
         about = "" if source.size else "about "
-        here = is_here(source, folder)
-        state = "is here" if here else ("to download" if source.urls else "needs an account")
-        taken = (
-            f"; {count} of its {source.images} images are taken" if count and source.images else ""
-        )
+        state = "is here" if file.here else ("to download" if source.urls else "needs an account")
+        some = file.images and source.images
+        taken = f"; {file.images} of its {source.images} images are taken" if some else ""
         lines += [
             f"  {source.name}: {about}{readable(source.bytes)}, {state}{taken}",
             f"    checksum {source.checksum or _without_checksum(source)}",
             f"    {source.licence}; {source.page}",
-            *([f"    {url}" for url in source.urls] if not here else []),
+            *([f"    {url}" for url in source.urls] if not file.here else []),
         ]
     return lines if files else ["Nothing to download."]
 
@@ -145,11 +181,11 @@ def _without_checksum(source: Source) -> str:
     return f"none published; {known}"
 
 
-def _disk(files: list[tuple[Source, int]], work: list[Panel]) -> list[str]:
+def _disk(files: list[Needed], work: list[Panel]) -> list[str]:
     folder = downloads_folder()
-    missing = sum(s.bytes for s, _ in files if not is_here(s, folder))
+    missing = sum(f.source.bytes for f in files if not f.here)
     # Once beside the archive, once as the data set, once in DVC's cache.
-    chosen = 3 * sum(s.bytes * count // s.images for s, count in files if s.images)
+    chosen = 3 * sum(f.source.bytes * f.images // f.source.images for f in files if f.source.images)
     # As outputs and in DVC's cache.
     stored = 2 * sum(p.stored for p in work)
     existing = next(p for p in (folder, *folder.parents) if p.exists())
@@ -166,7 +202,7 @@ def _disk(files: list[tuple[Source, int]], work: list[Panel]) -> list[str]:
 
 
 def _time(
-    params: Mapping[str, Any], work: list[Panel], rate: float | None, seconds: float
+    params: dict[str, Any], work: list[Panel], rate: float | None, seconds: float
 ) -> list[str]:
     device = best_device()
     name = torch.cuda.get_device_name() if device.type == "cuda" else "this machine's CPU"
@@ -207,7 +243,7 @@ def _time(
     return lines
 
 
-def _measure(params: Mapping[str, Any], panel: Panel, seconds: float) -> tuple[float, float]:
+def _measure(params: dict[str, Any], panel: Panel, seconds: float) -> tuple[float, float]:
     """(forwards/s of the engine, seconds an image for all heatmaps), with seeded weights."""
     torch.manual_seed(0)
     model = build(str(panel.architecture), panel.classes, {}).eval().to(best_device())

@@ -47,6 +47,8 @@ class Protocol:
                 f"the orders of heatmaps must be morf, or morf and lerf; got {', '.join(self.orders) or 'none'}"
             )
 
+        if self.region_size < 1:
+            raise InputError(f"the region size must be at least 1; got {self.region_size}")
         if self.repeats < 1 or self.random_orders < 1:
             raise InputError("the numbers of repeats and of random orders must be at least 1")
 

@@ -4,16 +4,13 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aopc.errors import InputError
 
 MOST_LISTED = 20
-
-T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -39,22 +36,6 @@ def source_hash(name: str) -> str | None:
     if specification is None or specification.origin is None:
         return None
     return hashlib.blake2b(Path(specification.origin).read_bytes(), digest_size=16).hexdigest()
-
-
-def call(function: Callable[..., T], where: str, /, **settings: Any) -> T:
-    """Call a function with a user's settings.
-
-    Raises
-    ------
-    InputError
-        If it takes no setting of such a name, or needs one more.
-    """
-    try:
-        inspect.signature(function).bind(**settings)
-    except TypeError as error:
-        known = list(inspect.signature(function).parameters)
-        raise InputError(f"{where}: {error}; known settings: {', '.join(known)}") from error
-    return function(**settings)
 
 
 def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:

@@ -76,10 +76,13 @@ class Dataset:
             masks=None if self.masks is None else np.asarray(self.masks[indices]),
         )
 
-    def framed(self, frame: Callable[[Image.Image], NDArray[np.uint8]]) -> "Dataset":
+    def framed(
+        self, frame: Callable[[Image.Image], NDArray[np.uint8]], *, as_they_are: bool = False
+    ) -> "Dataset":
         """The data set as one array of the frames that a network sees, all of one size.
 
-        Masks are lost where the frames are not the images as they are.
+        ``as_they_are``: the frame of an array's image is the image itself, which saves the work.
+        Masks are lost otherwise.
 
         Raises
         ------
@@ -87,10 +90,8 @@ class Dataset:
             If a file is no whole image, or the frames differ in size.
         """
         images = self.images
-        if not isinstance(images, ImageFolder):
-            first = frame(Image.fromarray(images[0]))
-            if first.shape == images.shape[1:] and (first == images[0]).all():
-                return self
+        if as_they_are and not isinstance(images, ImageFolder):
+            return self
         frames: NDArray[np.uint8] | None = None
         with progress_bar(len(self), "load images") as progress:
             for i, image_id in enumerate(self.ids):

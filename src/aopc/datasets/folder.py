@@ -1,11 +1,12 @@
 """The user's own images: any folder, flat or with one subfolder a class."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aopc.datasets.subset import Subset
 from aopc.errors import InputError
@@ -59,10 +60,10 @@ class ImageFolder:
         try:
             with Image.open(path) as image:
                 image.load()
-                return _on_white(_eight_bit(ImageOps.exif_transpose(image)))
+                return _on_white(_eight_bit(_upright(image)))
         except FileNotFoundError as error:
             raise InputError(f"there is no image {path}") from error
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
             raise InputError(
                 f"cannot read the image {path}: replace or remove it ({error})"
             ) from error
@@ -116,6 +117,31 @@ def image_folder(root: Path) -> ImageFolder:
     if not files:
         raise InputError(f"there are no images in {root} ({', '.join(sorted(SUFFIXES))})")
     return ImageFolder(root, tuple(files))
+
+
+#: EXIF's orientation → what turns the stored image upright (EXIF 2.3, tag 0x0112).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Pillow's exif_transpose also writes the other tags anew, and fails where a camera erred in one."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (SyntaxError, ValueError, struct.error):  # tags that cannot be read at all
+        orientation = None
+    if not isinstance(orientation, int) or orientation not in _TURNS:
+        return image
+    turned = image.transpose(_TURNS[orientation])
+    turned.info = dict(image.info)
+    return turned
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

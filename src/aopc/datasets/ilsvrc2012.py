@@ -1,7 +1,7 @@
 """ILSVRC2012's validation set (Russakovsky et al. 2015): the paper's first 5040 images."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ ILSVRC2012 = Source(
     checksum="md5:29b22e2961454d5413ddabcf34fc5622",
     images=50_000,
 )
-_IMAGE = re.compile(r"ILSVRC2012_val_\d{8}\.JPEG", re.IGNORECASE)
+_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPE?G", re.IGNORECASE)
 _SYNSETS = 1000
 
 
@@ -78,6 +78,7 @@ def ilsvrc2012(
         )
     file = fetch(source, downloads)
     root, ids = unpack_subset(file, downloads / "subsets", _image_id, Subset(count, "first"))
+    _require_first(ids, file.path)
     images = ImageFolder(root, tuple(ids))
     images.check()
     return Dataset(images, None, images.ids, (), files={source.name: file.checksum})
@@ -96,19 +97,36 @@ def _unpacked(source: Source, folder: str | None) -> Path | None:
 
 
 def _image_id(name: str) -> str | None:
-    last = name.rpartition("/")[2]
-    return last if _IMAGE.fullmatch(last) else None
+    """The official name of an image, however its file is spelt: it keys the image's noise."""
+    found = _IMAGE.fullmatch(name.rpartition("/")[2])
+    return f"ILSVRC2012_val_{found[1]}.JPEG" if found else None
+
+
+def _require_first(ids: Iterable[str], where: Path) -> None:
+    """The first images are numbered from 1 without a gap, so a missing one shows."""
+    for i, image_id in enumerate(ids, start=1):
+        expected = f"ILSVRC2012_val_{i:08d}.JPEG"
+        if image_id != expected:
+            raise InputError(
+                f"{where} lacks {expected}: it is not the whole validation set; complete it"
+            )
 
 
 def _from_folder(root: Path, count: int) -> Dataset:
-    found = {_image_id(path): path for path in image_folder(root).ids}
-    found.pop(None, None)
+    found: dict[str, str] = {}
+    for path in image_folder(root).ids:
+        image_id = _image_id(path)
+        if image_id in found:
+            raise InputError(f"{root} holds {image_id} twice: {found[image_id]} and {path}")
+        if image_id is not None:
+            found[image_id] = path
     if len(found) < count:
         raise InputError(
             f"{root} holds {len(found)} images named ILSVRC2012_val_….JPEG, but {count} are wanted: it is"
             " not the whole validation set; or lower the count"
         )
-    ids = Subset(count, "first").of(str(i) for i in found)
+    ids = Subset(count, "first").of(found)
+    _require_first(ids, root)
     images = ImageFolder(root, tuple(ids), tuple(found[i] for i in ids))
     images.check()
     synsets = sorted(p.name for p in root.iterdir() if re.fullmatch(r"n\d{8}", p.name))

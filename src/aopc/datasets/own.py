@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from aopc.datasets.dataset import Dataset
 from aopc.datasets.folder import image_folder
 from aopc.datasets.subset import Subset
+from aopc.errors import InputError
 
 
 def own_images(
@@ -32,11 +33,19 @@ def own_images(
     Raises
     ------
     InputError
-        If there is no such folder, or a file in it is no whole image.
+        If there is no such folder, a file in it is no whole image, or some images lie in class
+        folders and some beside them.
     """
+    if size is not None and size < 1:
+        raise InputError(f"the size of the images must be at least 1; got {size}")
     every = image_folder(Path(folder))
     images = every if count is None else every.subset(Subset(count, "sample", seed))
     classes = sorted({i.rpartition("/")[0].rpartition("/")[2] for i in every.ids})
+    if len(classes) > 1 and "" in classes:
+        stray = next(i for i in every.ids if "/" not in i)
+        raise InputError(
+            f"{folder} has class folders, but also images outside of them, such as {stray}: move them"
+        )
     labels = images.labels(classes) if len(classes) > 1 else None
     dataset = Dataset(
         images,

@@ -1,15 +1,23 @@
 """MNIST and CIFAR-10 through torchvision, downloaded as everything else is."""
 
-from collections.abc import Mapping
+import gzip
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aopc.datasets.dataset import Dataset
+from aopc.downloads.archives import read_members
 from aopc.downloads.fetch import fetch
 from aopc.downloads.source import Source
 from aopc.errors import InputError
+from aopc.registry import nearest
 from aopc.repository import downloads_folder
 
 _DIGITS = tuple("0123456789")
@@ -41,6 +49,9 @@ def mnist_sources() -> dict[str, Source]:
 def needed_mnist(split: str, settings: Mapping[str, Any]) -> list[Source]:
     """What :func:`mnist` would get with these settings: the images and the labels of the split."""
     changes = settings.get("archives") or {}
+    for kind in changes:
+        if kind not in mnist_sources():
+            raise InputError(f"unknown archive {kind!r} of mnist: {nearest(kind, mnist_sources())}")
     kinds = [f"{split} {kind}" for kind in ("images", "labels")]
     return [mnist_sources()[k].changed(changes.get(k), f"the archive of {k}") for k in kinds]
 
@@ -65,21 +76,30 @@ def mnist(
     InputError
         If a file cannot be had, or is damaged.
     """
-    from torchvision.datasets import MNIST
+    from torchvision.datasets.mnist import read_image_file, read_label_file
 
-    downloads, checksums = downloads_folder(), {}
-    resources = []
-    for source in needed_mnist(split, {"archives": archives}):
-        file = fetch(source, downloads / "MNIST" / "raw")
+    checksums, read = {}, []
+    readers = (read_image_file, read_label_file)
+    sources = needed_mnist(split, {"archives": archives})
+    for source, reader in zip(sources, readers, strict=True):
+        file = fetch(source, mnist_folder())
         checksums[source.name] = file.checksum
-        algorithm, _, digest = file.checksum.partition(":")
-        resources.append((source.name, digest if algorithm == "md5" else None))
-    # The files of one split are enough. torchvision unpacks what it finds downloaded, and asks its
-    # mirror, here none, only for what is missing.
-    one_split = type("MNIST", (MNIST,), {"resources": resources, "mirrors": ["none:"]})
-    found = _read(lambda: one_split(str(downloads), train=split == "train", download=True), "MNIST")
-    images = np.pad(found.data.numpy(), ((0, 0), (2, 2), (2, 2)))
-    return _numbered(images, found.targets.numpy(), split, _DIGITS, checksums)
+        read.append(_read(partial(_from_gzip, reader, file.path), file.path).numpy())
+    images, labels = read
+    return _numbered(np.pad(images, ((0, 0), (2, 2), (2, 2))), labels, split, _DIGITS, checksums)
+
+
+def mnist_folder() -> Path:
+    """MNIST's files have names that say little, so they have a folder of their own."""
+    return downloads_folder() / "MNIST"
+
+
+def _from_gzip(reader: Callable[[str], Any], path: Path) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / path.stem
+        with gzip.open(path) as packed, unpacked.open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+        return reader(str(unpacked))
 
 
 def cifar10_source() -> Source:
@@ -121,11 +141,25 @@ def cifar10(*, split: str, seed: int, archive: Mapping[str, Any] | None = None) 
     from torchvision.datasets import CIFAR10
 
     (source,) = needed_cifar10(split, {"archive": archive})
-    downloads = downloads_folder()
-    file = fetch(source, downloads)
-    found = _read(
-        lambda: CIFAR10(str(downloads), train=split == "train", download=True), "CIFAR-10"
-    )
+    file = fetch(source, downloads_folder())
+    batches = CIFAR10.train_list if split == "train" else CIFAR10.test_list
+    names = {name for name, _ in [*CIFAR10.train_list, *CIFAR10.test_list]}
+    members = read_members(file, {*names, CIFAR10.meta["filename"]})
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / CIFAR10.base_folder
+        base.mkdir()
+        for name, content in members.items():
+            (base / name).write_bytes(content)
+        # Unpickled are only files whose checksums torchvision knows, whatever the archive's is.
+        known = all(
+            hashlib.md5(members[name]).hexdigest() == md5
+            for name, md5 in [*batches, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])]
+        )
+        if not known:
+            raise InputError(
+                f"{file.path} holds other files than CIFAR-10's: remove it and get it again"
+            )
+        found = _read(lambda: CIFAR10(folder, train=split == "train"), file.path)
     return _numbered(
         np.asarray(found.data),
         np.array(found.targets),
@@ -135,15 +169,14 @@ def cifar10(*, split: str, seed: int, archive: Mapping[str, Any] | None = None) 
     )
 
 
-def _read(read: Any, name: str) -> Any:
+def _read(read: Callable[[], Any], path: Path) -> Any:
     try:
         return read()
     # torchvision fails in whatever way a damaged file makes numpy, gzip or pickle fail.
     except Exception as error:
         reason = " ".join(str(error).split())[:150]
         raise InputError(
-            f"torchvision cannot read {name} in {downloads_folder()}: remove it there and get it again"
-            f" ({reason})"
+            f"torchvision cannot read {path}: remove it and get it again ({reason})"
         ) from error
 
 

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from filelock import FileLock
+
 from aopc.datasets.subset import Subset
 from aopc.downloads.fetch import File
 from aopc.errors import InputError
@@ -25,8 +27,10 @@ from aopc.progress import byte_bar
 
 #: No single image of these data sets comes near.
 LARGEST_IMAGE = 2**27
-#: Names and headers of a member; more is an attack on our memory.
-LARGEST_HEADER = 2**20
+#: Nor any network.
+LARGEST_MEMBER = 2**30
+#: Names and headers of a member, bytes and number in a row; more is an attack on our memory.
+LARGEST_HEADER, MOST_HEADERS = 2**20, 20
 
 #: A member's name → the image's id, None for what is no image of the data set.
 Naming = Callable[[str], str | None]
@@ -54,8 +58,18 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise tarfile.ReadError(f"{error}") from error
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type in self._HEADERS and self.size > LARGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        if self.type in self._HEADERS:
+            # Each is read whole; those that concern the whole archive stay in memory.
+            read = getattr(archive, "header_bytes", 0) + max(self.size, tarfile.BLOCKSIZE)
+            archive.header_bytes = 0 if self.type != tarfile.XGLTYPE else read  # type: ignore[attr-defined]
+            depth = getattr(archive, "header_depth", 0) + 1
+            archive.header_depth = depth  # type: ignore[attr-defined]
+            if read > LARGEST_HEADER or self.size > LARGEST_HEADER or depth > MOST_HEADERS:
+                raise tarfile.ReadError(f"a header of {self.size} bytes, the {depth}th in a row")
+        else:
+            archive.header_depth = 0  # type: ignore[attr-defined]
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("a sparse file, which no image is")
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
@@ -79,20 +93,19 @@ def unpack_subset(
     identity = [archive.path.name, archive.checksum, subset.identity, _rule_version(name_of)]
     key = hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
     folder = cache / f"{archive.path.name.partition('.')[0]}-{key}"
-    if not folder.is_dir():
-        partial = folder.with_name(f".{folder.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            partial.mkdir(parents=True)
-            with _reading(archive.path):
-                _unpack(archive.path, partial, name_of, subset)
-            partial.rename(folder)
-        except OSError as error:
-            raise InputError(f"cannot write to {cache}: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    ids = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return folder, sorted(ids)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f".{folder.name}.lock"):
+            if not folder.is_dir():
+                _unpack_whole(archive.path, folder, name_of, subset)
+    except OSError as error:
+        raise InputError(f"cannot write to {cache}: {error.strerror or error}") from error
+    ids = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    if len(ids) != subset.count:
+        raise InputError(
+            f"{folder} holds {len(ids)} files instead of {subset.count}: something changed it; remove it"
+        )
+    return folder, ids
 
 
 def _rule_version(name_of: Naming) -> str:
@@ -102,6 +115,19 @@ def _rule_version(name_of: Naming) -> str:
     for path in (module, *sorted(module.parent.glob("*.csv")), Path(inspect.getfile(Subset))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _unpack_whole(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
+    """Unpack to a hidden folder, which gets its name at the end."""
+    partial = folder.with_name(f".{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        with _reading(archive):
+            _unpack(archive, partial, name_of, subset)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
@@ -148,9 +174,11 @@ def read_members(archive: File, names: set[str]) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     with _reading(archive.path):
-        for name, _, content in _files(archive.path):
+        for name, member, content in _files(archive.path):
             last = PurePosixPath(name).name
             if last in names:
+                if member.size > LARGEST_MEMBER:
+                    raise InputError(f"{archive.path}: {last} has {member.size} bytes: too many")
                 found[last] = content.read()
     missing = names - set(found)
     if missing:
@@ -169,7 +197,16 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"there is no archive {path}") from error
     except InputError:
         raise
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+        ValueError,
+        lzma.LZMAError,
+        zlib.error,
+    ) as error:
         raise InputError(
             f"{path} is damaged or cut off: remove it and get it again ({error})"
         ) from error

@@ -102,7 +102,11 @@ def _from_mirrors(source: Source, path: Path) -> File:
 
 def _from_mirror(url: str, source: Source, path: Path) -> str:
     """The checksum of the whole file in ``path``'s part file."""
-    fruitless, part = 0, _part(path)
+    fruitless, wrong, part = 0, 0, _part(path)
+    if source.size and _size(part) == source.size and source.checksum:
+        checksum = _digest_of(source, part)  # killed between the last byte and the new name
+        if checksum == source.checksum:
+            return checksum
     for _ in range(ALL_TRIES):
         before = _size(part)
         try:
@@ -116,7 +120,8 @@ def _from_mirror(url: str, source: Source, path: Path) -> str:
         if source.checksum in (None, checksum):
             return checksum
         part.unlink()
-        if not before:
+        wrong += 1
+        if not before or wrong > 1:
             raise _MirrorError(
                 f"has another file: its checksum is {checksum}, not {source.checksum}"
             )
@@ -130,11 +135,13 @@ def _transfer(url: str, source: Source, path: Path) -> str:
     started = _read_origin(origin)
     if have and source.checksum is None and started.get("url") != url:
         have = 0  # parts of two mirrors go together only where a checksum tells that they do
+    if have and source.checksum is None and not started.get("validator"):
+        have = 0  # nor parts of two editions, which nothing would tell apart
     headers = {"Accept-Encoding": "identity", "User-Agent": "aopc (research replication)"}
     if have:
         headers["Range"] = f"bytes={have}-"
-        if started.get("url") == url and started.get("etag"):
-            headers["If-Range"] = started["etag"]
+        if started.get("url") == url and started.get("validator"):
+            headers["If-Range"] = started["validator"]
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         have, total = _agreed(answer, have, source, part)
         need = (total - have if total is not None else 0) + SPARE_BYTES
@@ -146,14 +153,20 @@ def _transfer(url: str, source: Source, path: Path) -> str:
             )
         if not have:
             etag = answer.headers.get("ETag", "")
+            weak = not etag or etag.startswith("W/")
+            validator = answer.headers.get("Last-Modified", "") if weak else etag
+            note = {"url": url, "validator": validator}
             with atomic(origin) as temporary:
-                strong = etag if not etag.startswith("W/") else ""
-                temporary.write_text(json.dumps({"url": url, "etag": strong}), encoding="utf-8")
+                temporary.write_text(json.dumps(note), encoding="utf-8")
         digest = hashlib.new(_algorithm(source))
         with byte_bar(total, source.name) as progress, part.open("r+b" if have else "wb") as file:
             _digest_first(file, have, digest, progress)
             file.truncate()
+            arrived, most = have, total or source.size
             for chunk in answer.raw.stream(CHUNK, decode_content=False):
+                arrived += len(chunk)
+                if most is not None and arrived > most:
+                    raise _MirrorError(f"sends more than the {most} bytes of the file")
                 file.write(chunk)
                 digest.update(chunk)
                 progress(len(chunk))
@@ -195,9 +208,18 @@ def _digest_first(file: Any, count: int, digest: Any, progress: Any) -> None:
     """Digest the first ``count`` bytes of a file and stand behind them."""
     while count:
         chunk = file.read(min(CHUNK, count))
+        if not chunk:
+            raise _BrokenOffError("the file became shorter while it was read")
         digest.update(chunk)
         progress(len(chunk))
         count -= len(chunk)
+
+
+def _digest_of(source: Source, path: Path) -> str:
+    digest, size = hashlib.new(_algorithm(source)), _size(path)
+    with path.open("rb") as file, byte_bar(size, f"check {source.name}") as progress:
+        _digest_first(file, size, digest, progress)
+    return f"{digest.name}:{digest.hexdigest()}"
 
 
 def _checked(source: Source, path: Path) -> File:
@@ -206,10 +228,7 @@ def _checked(source: Source, path: Path) -> File:
         size = _size(path)
         if source.size and size != source.size:
             raise _wrong(path, f"it has {size} bytes, the published file {source.size}")
-        digest = hashlib.new(_algorithm(source))
-        with path.open("rb") as file, byte_bar(size, f"check {source.name}") as progress:
-            _digest_first(file, size, digest, progress)
-        remembered = f"{digest.name}:{digest.hexdigest()}"
+        remembered = _digest_of(source, path)
     if source.checksum not in (None, remembered):
         raise _wrong(
             path, f"its checksum is {remembered}, that of the published file {source.checksum}"

@@ -1,5 +1,6 @@
 """A file that somebody else publishes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -73,10 +74,32 @@ class Source:
                 raise InputError(f"unknown setting {name!r} in {where}: {nearest(name, known)}")
         new = dict(settings)
         if "urls" in new:
-            new["urls"] = (new["urls"],) if isinstance(new["urls"], str) else tuple(new["urls"])
+            listed = isinstance(new["urls"], list | tuple)
+            new["urls"] = tuple(new["urls"]) if listed else (new["urls"],)
+        if new.get("checksum") is not None:
+            new["checksum"] = _checksum(new["checksum"], where)
         if "checksum" in new:
             new = {"size": None, **new}
+        urls = new.get("urls", ())
+        if not all(isinstance(u, str) and u.startswith(("http://", "https://")) for u in urls):
+            raise InputError(
+                f"{where}: urls must be http or https addresses; got {settings['urls']!r}"
+            )
         return replace(self, **new)
+
+
+#: Checksum algorithm → hexadecimal digits.
+_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+
+
+def _checksum(value: Any, where: str) -> str:
+    algorithm, _, digest = str(value).lower().partition(":")
+    if not re.fullmatch(r"[0-9a-f]*", digest) or _DIGITS.get(algorithm) != len(digest):
+        raise InputError(
+            f"{where}: a checksum is {', '.join(_DIGITS)} and hexadecimal digits, as in md5:0123…; got"
+            f" {value!r}"
+        )
+    return f"{algorithm}:{digest}"
 
 
 def readable(size: float) -> str:

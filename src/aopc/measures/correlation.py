@@ -12,7 +12,10 @@ from aopc.measures.bootstrap import LEVEL, RESAMPLES, resampled_means
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's ρ of two measures over ``points`` points, with its 95 % bootstrap interval."""
+    """Spearman's ρ of two measures over ``points`` points, with its 95 % bootstrap interval.
+
+    NaN where one of the measures is the same at all points.
+    """
 
     rho: float
     low: float
@@ -59,7 +62,8 @@ def rank_correlation(
     means = resampled_means(a, resamples, seed), resampled_means(b, resamples, seed + 1)
     found = _spearman(*means)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(found[np.isfinite(found)], [tail, 1 - tail])
+    found = found[np.isfinite(found)]
+    low, high = np.quantile(found, [tail, 1 - tail]) if len(found) else (np.nan, np.nan)
     return RankCorrelation(rho, float(low), float(high), a.shape[1])
 
 

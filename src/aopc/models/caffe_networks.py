@@ -31,7 +31,8 @@ def caffe_lenet(*, classes: int = 10) -> nn.Sequential:
 def caffenet(*, classes: int = 1000) -> nn.Sequential:
     """BVLC's reference CaffeNet for 227 × 227 pixels: AlexNet's layers, pooling before LRN.
 
-    Jia et al.: Caffe (2014); models/bvlc_reference_caffenet.
+    Jia et al.: Caffe (2014); models/bvlc_reference_caffenet. The Places CNN (Zhou et al. 2014) has
+    this layout with 205 classes.
     """
     return _alexnet(classes, pool_first=True)
 
@@ -39,8 +40,7 @@ def caffenet(*, classes: int = 1000) -> nn.Sequential:
 def alexnet(*, classes: int = 1000) -> nn.Sequential:
     """AlexNet as Caffe has it, for 227 × 227 pixels: LRN before pooling, grouped convolutions.
 
-    Krizhevsky et al. (2012); models/bvlc_alexnet. The Places CNN (Zhou et al. 2014) has this layout
-    with 205 classes. torchvision's AlexNet is another network: it has neither groups nor LRN.
+    Krizhevsky et al. (2012); models/bvlc_alexnet. torchvision's AlexNet is another network: it has neither groups nor LRN.
     """
     return _alexnet(classes, pool_first=False)
 

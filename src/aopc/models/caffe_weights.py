@@ -1,6 +1,6 @@
 """Published weights of Caffe networks, and how they get into ours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from torch import nn
 from aopc.downloads.source import Source
 from aopc.errors import InputError
 from aopc.models import ARCHITECTURES
-from aopc.models.caffemodel import CaffeLayer, read_caffemodel, read_layers
+from aopc.models.caffemodel import CaffeLayer, read_caffemodel, read_layers, weights_of
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 from aopc.registry import nearest
 
@@ -21,8 +21,9 @@ from aopc.registry import nearest
 class CaffeWeights:
     """Attributes
     ----------
-    architecture
-        A key of :data:`aopc.models.ARCHITECTURES`.
+    architectures
+        Keys of :data:`aopc.models.ARCHITECTURES` that take these weights; the file's own list of
+        layers decides between them, and the first is meant where it lists none.
     classes
         Outputs.
     source
@@ -35,7 +36,7 @@ class CaffeWeights:
         Where ``source`` is an archive: the names of the weights and of the mean image in it.
     """
 
-    architecture: str
+    architectures: tuple[str, ...]
     classes: int
     source: Source
     preprocessing: Preprocessing
@@ -47,7 +48,7 @@ class CaffeWeights:
 #: Name → weights. Checksums are those that the publishers give.
 CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
     "bvlc-caffenet": CaffeWeights(
-        architecture="caffenet",
+        architectures=("caffenet",),
         classes=1000,
         source=Source(
             name="bvlc_reference_caffenet.caffemodel",
@@ -61,7 +62,7 @@ CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
         accuracy=0.574,
     ),
     "bvlc-googlenet": CaffeWeights(
-        architecture="googlenet",
+        architectures=("googlenet",),
         classes=1000,
         source=Source(
             name="bvlc_googlenet.caffemodel",
@@ -74,8 +75,10 @@ CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
         preprocessing=PREPROCESSINGS["caffe-224"],
         accuracy=0.687,
     ),
-    "places205-alexnet": CaffeWeights(
-        architecture="alexnet",
+    # Often called AlexNet, and in the paper too; but its authors' places205CNN_deploy.prototxt pools
+    # before it normalises, as CaffeNet does.
+    "places205-cnn": CaffeWeights(
+        architectures=("caffenet", "alexnet"),
         classes=205,
         source=Source(
             name="placesCNN_upgraded.tar.gz",
@@ -96,13 +99,29 @@ CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
 _TRAINING_ONLY = ("loss1/", "loss2/")
 
 
-#: Networks of :mod:`aopc.models.caffe_networks`, each with the layer that has a row for each class.
-_CLASSIFIERS = {
-    "alexnet": "fc8",
-    "caffe-lenet": "ip2",
-    "caffenet": "fc8",
-    "googlenet": "loss3/classifier",
+#: Networks of :mod:`aopc.models.caffe_networks`: the layer that has a row for each class, and the
+#: preprocessing, a key of :data:`PREPROCESSINGS`.
+_NETWORKS = {
+    "alexnet": ("fc8", "caffe"),
+    "caffe-lenet": ("ip2", "caffe-lenet"),
+    "caffenet": ("fc8", "caffe"),
+    "googlenet": ("loss3/classifier", "caffe-224"),
 }
+
+
+def caffe_preprocessing(architecture: str) -> str:
+    """The name of the preprocessing that one of Caffe's networks takes.
+
+    Raises
+    ------
+    InputError
+        If the architecture is not one of Caffe's networks.
+    """
+    if architecture not in _NETWORKS:
+        raise InputError(
+            f"{architecture!r} has no layout for a .caffemodel: {nearest(architecture, _NETWORKS)}"
+        )
+    return _NETWORKS[architecture][1]
 
 
 def load_caffe_network(architecture: str, path: Path) -> nn.Module:
@@ -113,17 +132,41 @@ def load_caffe_network(architecture: str, path: Path) -> nn.Module:
     InputError
         If the architecture is not one of Caffe's networks, or the file does not fit it.
     """
-    if architecture not in _CLASSIFIERS:
-        raise InputError(
-            f"{architecture!r} has no layout for a .caffemodel: {nearest(architecture, _CLASSIFIERS)}"
-        )
-    last = _CLASSIFIERS[architecture]
+    caffe_preprocessing(architecture)
+    last = _NETWORKS[architecture][0]
     blobs = read_caffemodel(path).get(last)
     if blobs is None:
         raise InputError(f"{path} has no layer {last!r}, the last of {architecture}")
     # In older files an array has four dimensions, the first of them 1.
-    classes = blobs[0].shape[-2] if blobs[0].ndim > 1 else 0
+    if blobs[0].ndim < 2 or blobs[0].size == 0:
+        raise InputError(f"{path} has no weights in its layer {last!r}: it is damaged")
+    classes = blobs[0].shape[-2]
     return load_caffe_weights(ARCHITECTURES[architecture](classes=classes), path)
+
+
+def fitting_architecture(path: Path, candidates: Sequence[str]) -> str:
+    """Which of the architectures has its layers in the order that a ``.caffemodel`` file lists.
+
+    Raises
+    ------
+    InputError
+        If none has.
+    """
+    layers = list(read_layers(path))
+    for i, name in enumerate(candidates):
+        names = _modules(ARCHITECTURES[name](classes=1))
+        try:
+            _check_order(layers, list(names), path)
+        except InputError:
+            if i == len(candidates) - 1:
+                raise
+            continue
+        return name
+    raise AssertionError("there is no candidate")
+
+
+def _modules(model: nn.Module) -> dict[str, nn.Module]:
+    return {name.replace(".", "/"): m for name, m in model.named_modules() if name}
 
 
 def load_caffe_weights(model: nn.Module, path: Path) -> nn.Module:
@@ -138,9 +181,9 @@ def load_caffe_weights(model: nn.Module, path: Path) -> nn.Module:
         which weights alone would not show.
     """
     layers = list(read_layers(path))
-    modules = {name.replace(".", "/"): m for name, m in model.named_modules() if name}
+    modules = _modules(model)
     _check_order(layers, list(modules), path)
-    blobs = {layer.name: layer.blobs for layer in layers if layer.blobs}
+    blobs = weights_of(layers, path)
     learned = {n: m for n, m in modules.items() if isinstance(m, nn.Conv2d | nn.Linear)}
     missing = [name for name in learned if name not in blobs]
     surplus = [n for n in blobs if n not in learned and not n.startswith(_TRAINING_ONLY)]

@@ -6,7 +6,7 @@ and parsed one at a time: wire format allows that, and a file of millions of emp
 no more memory than its own size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -105,18 +105,25 @@ def read_caffemodel(path: Path | str) -> dict[str, list[NDArray[np.floating]]]:
     Jia et al.: Caffe: Convolutional Architecture for Fast Feature Embedding (2014); the format is
     that of ``src/caffe/proto/caffe.proto``.
     """
-    weights: dict[str, list[NDArray[np.floating]]] = {}
-    for layer in read_layers(Path(path)):
-        if not layer.blobs:
-            continue
-        if layer.name in weights:
-            raise InputError(f"{path} has two layers {layer.name!r} with weights: it is damaged")
-        weights[layer.name] = layer.blobs
+    weights = weights_of(read_layers(Path(path)), path)
     if not weights:
         raise InputError(
             f"{path} holds no weights: give the .caffemodel file that Caffe wrote, not a .prototxt or"
             " a .solverstate"
         )
+    return weights
+
+
+def weights_of(
+    layers: Iterable[CaffeLayer], path: Path | str
+) -> dict[str, list[NDArray[np.floating]]]:
+    """Layer name → arrays, of the layers that have any; two of one name are an InputError."""
+    weights: dict[str, list[NDArray[np.floating]]] = {}
+    for layer in layers:
+        if layer.blobs and layer.name in weights:
+            raise InputError(f"{path} has two layers {layer.name!r} with weights: it is damaged")
+        if layer.blobs:
+            weights[layer.name] = layer.blobs
     return weights
 
 
@@ -195,7 +202,8 @@ def _blob(blob: Any, where: str) -> NDArray[np.floating]:
     count = single or double
     # Python's integers: dimensions whose product overflows 64 bits are wrong too, not small. At
     # most 32 of them, as in Caffe and numpy.
-    if len(shape) > 32 or min(shape, default=1) < 0 or prod(shape) != count:
+    impossible = len(shape) > 32 or max(shape, default=0) > LARGEST_FILE
+    if impossible or min(shape, default=1) < 0 or prod(shape) != count:
         shown = " × ".join(map(str, shape[:8])) + (" × …" if len(shape) > 8 else "")
         raise InputError(
             f"{where}: a blob of shape {shown or '()'} has {count} values: the file is damaged"

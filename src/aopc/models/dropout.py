@@ -37,6 +37,9 @@ def active_dropout(model: nn.Module, image_ids: Sequence[str], seed: int) -> Ite
         If the model has no dropout layer, or a batch has more rows than there are ids.
     """
     layers = [(name, m) for name, m in model.named_modules() if isinstance(m, _DropoutNd)]
+    for name, module in layers:
+        if isinstance(module, nn.AlphaDropout | nn.FeatureAlphaDropout):
+            raise InputError(f"the layer {name!r} is alpha dropout, which is not supported")
     if not layers:
         raise InputError("this model has no dropout layers to make active")
     handles = [

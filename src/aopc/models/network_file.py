@@ -11,14 +11,15 @@ from torch import nn
 
 from aopc.models import ARCHITECTURES
 from aopc.models.preprocessing import Preprocessing
-from aopc.registry import call, resolve
+from aopc.registry import resolve
+from aopc.settings import call
 from aopc.tables import atomic
 
 
 def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Module:
     """A network of a registered architecture, or of the user's own by dotted path."""
     function = resolve("architecture", ARCHITECTURES, architecture)
-    model: nn.Module = call(function, architecture, classes=classes, **settings)
+    model: nn.Module = call(function, architecture, settings, classes=classes)
     return model
 
 

@@ -45,6 +45,11 @@ class Preprocessing:
             tuple((0.0 - m) / s for m, s in pairs), tuple((self.white - m) / s for m, s in pairs)
         )
 
+    def frames_as_they_are(self, shape: tuple[int, ...]) -> bool:
+        """Whether arrays of images of this shape, (H, W, 3) or (H, W), are their own frames."""
+        grey = self.channels == "L"
+        return self.resize is None and self.crop is None and grey == (len(shape) == 2)
+
     def with_mean(self, mean: tuple[float, ...]) -> "Preprocessing":
         """The same with another mean colour."""
         return replace(self, mean=mean)
@@ -93,7 +98,7 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
         "BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 224
     ),
     # Caffe's LeNet: grey images as they are, scaled by 1/256.
-    "caffe-lenet": Preprocessing("L", (0.0,), (1.0,), 255.0 / 256.0),
+    "caffe-lenet": Preprocessing("L", (0.0,), (1.0,), 255.0 / 256.0, (28, 28)),
     # torchvision's classification reference.
     "imagenet": Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224),
 }

@@ -53,6 +53,11 @@ class TrainingSettings:
     checkpoints: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0:
+            raise InputError(
+                "training needs one epoch, two images a batch and a learning rate above 0, or more; got"
+                f" {self.epochs}, {self.batch_size} and {self.learning_rate}"
+            )
         if self.solver not in ("one-cycle", "constant"):
             raise InputError(
                 f"unknown solver {self.solver!r}: {nearest(self.solver, ['one-cycle', 'constant'])}"

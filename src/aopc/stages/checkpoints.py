@@ -1,6 +1,7 @@
 """Stage: AOPC and accuracy of one network at several points of its training (Figure 7)."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,18 @@ from aopc.models.inference import best_device, predict
 from aopc.models.network_file import load_network
 from aopc.progress import progress_bar
 from aopc.protocol import Protocol, curves_of
+from aopc.registry import source_hash
+from aopc.settings import checked
 from aopc.shards import shards
-from aopc.stages.panel import checkpoint_file, chosen_images
-from aopc.stages.stage import CACHE, DATA, checked, parts_of, section
+from aopc.stages.panel import (
+    CheckpointSettings,
+    checkpoint_file,
+    checkpoint_settings,
+    chosen_images,
+    load_test_split,
+    require_same_classes,
+)
+from aopc.stages.stage import CACHE, DATA, parts_of, section
 from aopc.tables import (
     concatenated,
     file_hash,
@@ -33,27 +43,34 @@ from aopc.tracking.journal import StageRun
 SHOWN = 8
 
 
-def work(run: StageRun, params: dict[str, Any], name: str) -> None:
-    settings = dict(section(params, "checkpoints", name))
+def work(run: StageRun, params: dict[str, Any]) -> None:
+    (DATA / "checkpoints").mkdir(parents=True, exist_ok=True)
+    for name in section(params, "checkpoints"):
+        _training(run, params, name)
+
+
+def _training(run: StageRun, params: dict[str, Any], name: str) -> None:
+    settings = checkpoint_settings(params, name)
     protocol = _protocol(params, settings)
-    network, explainer = settings["network"], settings["explainer"]
+    network, explainer = settings.network, settings.explainer
     iterations = section(params, "networks", name, network).get("checkpoints", [])
-    if not iterations:
+    if len(iterations) < 3:
         raise InputError(
-            f"params.yaml: checkpoints.{name} wants checkpoints of networks.{name}.{network}, which"
-            " lists none"
+            f"params.yaml: checkpoints.{name} needs three checkpoints or more; networks.{name}.{network}"
+            f" lists {len(iterations)}"
         )
-    test = Dataset.load(DATA / "datasets" / name / "test")
-    if test.labels is None:
-        raise InputError(f"the data set {name} has no labels, so there is no accuracy")
-    dataset = chosen_images(test, settings["images"], section(params, "limit"), params, name)
+    test = load_test_split(name)
+    require_same_classes(Dataset.load(DATA / "datasets" / name / "train"), test, name)
+    dataset = chosen_images(test, settings.images, section(params, "limit"), params, name)
     folder = DATA / "networks" / name
     files = [checkpoint_file(folder, network, i) for i in iterations]
-    run.params = {"data_set": name, **settings, **protocol.as_parameters()}
+    run.params[name] = {**asdict(settings), **protocol.as_parameters()}
+    tested = DATA / "datasets" / name / "test"
     identity = {
-        **run.params,
+        **run.params[name],
         "images": list(dataset.ids),
-        "inputs": [file_hash(f) for f in files],
+        "inputs": [file_hash(f) for f in (*files, *sorted(tested.glob("*.*")))],
+        "sources": [source_hash(explainer), source_hash(protocol.removal)],
     }
     started = time.perf_counter()
     done = []
@@ -67,7 +84,7 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
                 _one(to, iteration, file, dataset, test, protocol, explainer, progress)
 
             done.append(shard(f"{iteration:06d}", compute))
-        origin = metadata(run.params)
+        origin = metadata(run.params[name])
         out = DATA / "checkpoints" / name
         table = concatenated([read_table(f / "aopc.parquet") for f in done])
         correct = np.stack([read_array(f / "correct.npy") for f in done])
@@ -75,26 +92,26 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
     write_table(out / "aopc.parquet", table, origin)
     write_array(out / "correct.npy", correct)
     write_array(out / "heatmaps.npy", maps)
-    dataset.take(np.arange(min(SHOWN, len(dataset)))).save(out / "shown", run.params)
+    dataset.take(np.arange(min(SHOWN, len(dataset)))).save(out / "shown", run.params[name])
     write_json(out / "about.json", {"iterations": iterations, **origin})
     for i, iteration in enumerate(iterations):
         rows = table["iteration"] == iteration
         mean, reached = float(table["aopc"][rows].mean()), float(correct[i].mean())
-        run.curves.setdefault("aopc", []).append(mean)
-        run.curves.setdefault("accuracy", []).append(reached)
+        run.curves.setdefault(f"{name}_aopc", []).append(mean)
+        run.curves.setdefault(f"{name}_accuracy", []).append(reached)
         print(f"{name} {network}, iteration {iteration}: accuracy {reached:.1%}, AOPC {mean:.2f}")
-    run.metrics["seconds"] = time.perf_counter() - started
+    run.metrics[f"{name}_seconds"] = time.perf_counter() - started
 
 
-def _protocol(params: dict[str, Any], settings: dict[str, Any]) -> Protocol:
+def _protocol(params: dict[str, Any], settings: CheckpointSettings) -> Protocol:
     """The profile's, with what this section says otherwise."""
-    own = {k: settings[k] for k in ("steps", "repeats", "random_orders") if k in settings}
-    general = section(params, "perturbation")
+    own = {k: getattr(settings, k) for k in ("steps", "repeats", "random_orders")}
+    values = {**section(params, "perturbation"), "orders": ["morf"]}
     return checked(
         Protocol,
-        "perturbation",
-        **{**general, **own, "orders": ("morf",)},
-        region_size=settings["region_size"],
+        "params.yaml: perturbation",
+        values | {k: v for k, v in own.items() if v is not None},
+        region_size=settings.region_size,
         seed=section(params, "seed"),
     )
 

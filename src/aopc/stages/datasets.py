@@ -4,18 +4,29 @@ from typing import Any
 
 from aopc.datasets import SOURCES
 from aopc.datasets.dataset import Dataset
-from aopc.registry import call, resolve
+from aopc.errors import InputError
+from aopc.registry import nearest, resolve
+from aopc.settings import call, typed
 from aopc.stages.stage import DATA, section
 from aopc.tracking.journal import StageRun
+
+SPLITS = ("train", "test")
 
 
 def work(run: StageRun, params: dict[str, Any], name: str) -> None:
     settings = section(params, "datasets", name)
-    source = resolve("data set source", SOURCES, section(params, "datasets", name, "source"))
-    run.params = {"seed": params["seed"], **settings}
-    for split in ("train", "test"):
+    chosen = typed(section(params, "datasets", name, "source"), str, f"datasets.{name}.source")
+    source = resolve("data set source", SOURCES, chosen)
+    seed = section(params, "seed")
+    run.params = {"seed": seed, **settings}
+    for split in settings:
+        if split not in ("source", *SPLITS):
+            raise InputError(
+                f"params.yaml: datasets.{name} has no split {split!r}: {nearest(split, SPLITS)}"
+            )
+    for split in SPLITS:
         if split in settings:
-            given = {"split": split, "seed": params["seed"], **(settings[split] or {})}
-            dataset: Dataset = call(source, f"params.yaml: datasets.{name}.{split}", **given)
+            where = f"params.yaml: datasets.{name}.{split}"
+            dataset: Dataset = call(source, where, settings[split], split=split, seed=seed)
             dataset.save(DATA / "datasets" / name / split, {"split": split, **run.params})
             run.metrics[f"{split}_images"] = len(dataset)

@@ -13,6 +13,7 @@ from aopc.figures.table1 import draw_table1
 from aopc.measures.correlation import rank_correlation
 from aopc.measures.summary import Panel, Table, joined, write_panels
 from aopc.protocol import read_curves
+from aopc.stages.panel import checkpoint_settings, panel_settings
 from aopc.stages.stage import DATA, REPORTS, section
 from aopc.tables import atomic, read_array, read_json, read_table, write_csv, write_json
 from aopc.tracking.journal import StageRun
@@ -32,7 +33,7 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
     ]
     relative = write_panels(panels, REPORTS)
     metrics = {panel.name: panel.metrics() for panel in panels}
-    titles = {name: panel["title"] for name, panel in settings.items()}
+    titles = {name: panel_settings(params, name).title for name in settings}
     save_figure(draw_figure4(relative, titles), REPORTS / "figures" / "figure4")
     save_figure(draw_table1(metrics, explainers), REPORTS / "figures" / "table1")
     with atomic(REPORTS / "results.md") as path:
@@ -46,13 +47,14 @@ def work(run: StageRun, params: dict[str, Any]) -> None:
     }
     names = ["figures/figure4", "figures/table1"]
     correlations, trainings = {}, []
-    for name, training in section(params, "checkpoints").items():
-        correlations[name], rows = _figure7(name, training["title"], params["seed"])
+    for name in section(params, "checkpoints"):
+        title = checkpoint_settings(params, name).title
+        correlations[name], rows = _figure7(name, title, params["seed"])
         trainings.append({"data_set": [name] * len(rows["iteration"]), **rows})
         names.append(f"figures/figure7-{name}")
         run.metrics |= {f"{name}/{k}": v for k, v in correlations[name].items()}
     write_json(REPORTS / "checkpoints.json", correlations)
-    write_csv(REPORTS / "figure7.csv", joined(trainings))
+    write_csv(REPORTS / "figure7.csv", joined(trainings) if trainings else {"data_set": []})
     run.artifacts += [str(REPORTS / f"{n}.{s}") for n in names for s in ("png", "pdf")]
     files = (
         "metrics.json",

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from aopc.datasets.dataset import Dataset
 from aopc.downloads.archives import read_members
 from aopc.downloads.fetch import fetch
 from aopc.errors import InputError
-from aopc.models.caffe_weights import load_caffe_weights, weights_named
+from aopc.models.caffe_weights import fitting_architecture, load_caffe_weights, weights_named
 from aopc.models.caffemodel import read_mean
 from aopc.models.inference import best_device
 from aopc.models.network_file import build, save_network
@@ -21,8 +22,9 @@ from aopc.models.preprocessing import Preprocessing
 from aopc.models.training import TrainingSettings, accuracy, train
 from aopc.progress import progress_bar
 from aopc.repository import downloads_folder
-from aopc.stages.panel import checkpoint_file
-from aopc.stages.stage import DATA, checked, section
+from aopc.settings import checked, typed
+from aopc.stages.panel import checkpoint_file, require_same_classes
+from aopc.stages.stage import DATA, section
 from aopc.tables import metadata
 from aopc.tracking.journal import StageRun
 
@@ -30,25 +32,35 @@ from aopc.tracking.journal import StageRun
 def work(run: StageRun, params: dict[str, Any], name: str) -> None:
     folder = DATA / "networks" / name
     for label, options in section(params, "networks", name).items():
+        where = f"params.yaml: networks.{name}.{label}"
+        options = typed(options, dict[str, Any], where)
         run.params[label] = {**options, "seed": params["seed"]}
         if "weights" in options:
-            _published(run, options, folder / f"{label}.pt", label)
+            _published(run, checked(Published, where, options), folder / f"{label}.pt", label)
         else:
             _trained(run, params, options, folder, label)
 
 
-def _published(run: StageRun, options: dict[str, Any], path: Path, label: str) -> None:
+@dataclass(frozen=True)
+class Published:
+    """Attributes
+    ----------
+    weights
+        A key of :data:`aopc.models.caffe_weights.CAFFE_WEIGHTS`.
+    archive
+        Settings of their :class:`Source` to replace.
+    """
+
+    weights: str
+    archive: dict[str, Any] | None = None
+
+
+def _published(run: StageRun, options: Published, path: Path, label: str) -> None:
     """Weights of Caffe's model zoo."""
-    known = {"weights", "architecture", "archive"}
-    if not set(options) <= known:
-        surplus = ", ".join(sorted(set(options) - known))
-        raise InputError(f"params.yaml: the network {label} has weights, so it takes no {surplus}")
-    weights = weights_named(options["weights"])
-    source = weights.source.changed(options.get("archive"), f"the archive of {label}")
-    architecture = options.get("architecture", weights.architecture)
+    weights = weights_named(options.weights)
+    source = weights.source.changed(options.archive, f"the archive of {label}")
     file = fetch(source, downloads_folder())
     preprocessing = weights.preprocessing
-    network = build(architecture, weights.classes, {})
     with tempfile.TemporaryDirectory() as temporary:
         caffemodel = file.path
         if weights.member is not None and weights.mean is not None:
@@ -57,9 +69,11 @@ def _published(run: StageRun, options: dict[str, Any], path: Path, label: str) -
             caffemodel = Path(temporary) / weights.member
             mean = read_mean(Path(temporary) / weights.mean)
             preprocessing = preprocessing.with_mean(tuple(mean.tolist()))
+        architecture = fitting_architecture(caffemodel, weights.architectures)
+        network = build(architecture, weights.classes, {})
         load_caffe_weights(network, caffemodel)
     run.params[label]["checksum"] = file.checksum
-    print(f"{label}: {source.name}, {file.checksum}")
+    print(f"{label}: {architecture} of {source.name}, {file.checksum}")
     origin = metadata(run.params[label])
     save_network(path, network, architecture, weights.classes, {}, preprocessing, origin)
 
@@ -70,14 +84,15 @@ def _trained(
     name = folder.name
     training = Dataset.load(DATA / "datasets" / name / "train")
     test = Dataset.load(DATA / "datasets" / name / "test")
-    if training.labels is None or test.labels is None:
-        raise InputError(f"the data set {name} has no labels to train the network {label} on")
+    require_same_classes(training, test, name)
+    assert training.labels is not None
+    assert test.labels is not None
     preprocessing = _preprocessing_of(training)
     classes, settings = len(training.classes), dict(options)
-    architecture, layers = settings.pop("architecture"), settings.pop("settings", {})
-    settings["checkpoints"] = tuple(settings.get("checkpoints", ()))
-    where = f"networks.{name}.{label}"
-    how = checked(TrainingSettings, where, **settings, seed=section(params, "seed"))
+    where = f"params.yaml: networks.{name}.{label}"
+    architecture = typed(settings.pop("architecture", None), str, f"{where}.architecture")
+    layers = typed(settings.pop("settings", {}), dict[str, Any], f"{where}.settings")
+    how = checked(TrainingSettings, where, settings, seed=section(params, "seed"))
     model = build(architecture, classes, layers).to(best_device())
     if not isinstance(model, nn.Sequential):
         raise InputError(f"params.yaml: {architecture} cannot be trained here; it takes weights")

@@ -15,9 +15,89 @@ from aopc.errors import InputError
 from aopc.models.inference import best_device
 from aopc.models.network_file import load_network
 from aopc.models.preprocessing import Preprocessing
-from aopc.stages.stage import DATA
+from aopc.settings import checked
+from aopc.stages.stage import DATA, section
 from aopc.streams import Stream
 from aopc.tables import metadata, read_array, write_array, write_json
+
+
+@dataclass(frozen=True)
+class PanelSettings:
+    """A panel in params.yaml.
+
+    Attributes
+    ----------
+    network
+        Data set/label, as the section networks has it.
+    images
+        How many, drawn at random from the test images; None: all.
+    region_size
+        Side of a region in pixels.
+    title
+        In the figures.
+    """
+
+    network: str
+    images: int | None
+    region_size: int
+    title: str
+
+
+def panel_settings(params: dict[str, Any], name: str) -> PanelSettings:
+    """The settings of one panel.
+
+    Raises
+    ------
+    InputError
+        If one is missing, not known, or of another type.
+    """
+    return checked(PanelSettings, f"params.yaml: panels.{name}", section(params, "panels", name))
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    """A training run of Figure 7 in params.yaml.
+
+    Attributes
+    ----------
+    network
+        The label of a network of the data set with the section's name, which has checkpoints.
+    explainer
+        Whose heatmaps are judged.
+    images, region_size, title
+        As of a panel.
+    steps, repeats, random_orders
+        In the place of those of the section perturbation.
+    """
+
+    network: str
+    explainer: str
+    images: int | None
+    region_size: int
+    title: str
+    steps: int | None = None
+    repeats: int | None = None
+    random_orders: int | None = None
+
+
+def checkpoint_settings(params: dict[str, Any], name: str) -> CheckpointSettings:
+    """The settings of one training run. Errors as in :func:`panel_settings`."""
+    where = f"params.yaml: checkpoints.{name}"
+    return checked(CheckpointSettings, where, section(params, "checkpoints", name))
+
+
+def load_test_split(name: str) -> Dataset:
+    """The test images of a data set.
+
+    Raises
+    ------
+    InputError
+        If params.yaml has no such data set, or it has no test split.
+    """
+    folder = DATA / "datasets" / name / "test"
+    if not (folder / "about.json").is_file():
+        raise InputError(f"params.yaml: {name!r} must be a data set with a split `test`")
+    return Dataset.load(folder)
 
 
 def network_file(name: str) -> Path:
@@ -40,6 +120,24 @@ def network_file(name: str) -> Path:
 def checkpoint_file(folder: Path, label: str, iteration: int) -> Path:
     """The file of a network after so many iterations of its training."""
     return folder / f"{label}-checkpoints" / f"{iteration:06d}.pt"
+
+
+def require_same_classes(training: Dataset, test: Dataset, name: str) -> None:
+    """A label must mean the same in both splits.
+
+    Raises
+    ------
+    InputError
+        If labels are missing, or the classes differ.
+    """
+    if training.labels is None or test.labels is None:
+        raise InputError(f"the data set {name} has no labels to train a network on")
+    if training.classes != test.classes:
+        others = sorted(set(training.classes) ^ set(test.classes))
+        raise InputError(
+            f"the splits of the data set {name} have other classes: {', '.join(others[:5])} is in one"
+            " of them only; give both the same class folders"
+        )
 
 
 def chosen_images(

@@ -12,20 +12,20 @@ from aopc.measures.curves import aopc_curves
 from aopc.progress import progress_bar
 from aopc.protocol import Protocol, curves_of, read_curves, write_curves
 from aopc.registry import source_hash
+from aopc.settings import checked
 from aopc.shards import shards
-from aopc.stages.panel import StoredPanel
-from aopc.stages.stage import CACHE, DATA, checked, parts_of, section
+from aopc.stages.panel import StoredPanel, panel_settings
+from aopc.stages.stage import CACHE, DATA, parts_of, section
 from aopc.tables import file_hash, metadata, read_array
 from aopc.tracking.journal import StageRun
 
 
 def work(run: StageRun, params: dict[str, Any], panel: str, explainer: str) -> None:
-    settings = section(params, "perturbation")
     protocol = checked(
         Protocol,
-        "perturbation",
-        **{**settings, "orders": tuple(section(params, "perturbation", "orders"))},
-        region_size=section(params, "panels", panel, "region_size"),
+        "params.yaml: perturbation",
+        section(params, "perturbation"),
+        region_size=panel_settings(params, panel).region_size,
         seed=section(params, "seed"),
     )
     stored = StoredPanel(DATA / "panels" / panel)
