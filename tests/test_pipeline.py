@@ -86,6 +86,12 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     assert {name.split("@")[0] for name in changed} == stages
     assert len(changed) == 7
 
+    training = yaml.safe_load((repository / "params.yaml").read_text())["checkpoints"]
+    change(repository, "checkpoints", value={})  # a profile that trains nothing has no Figure 7
+    assert ran(execute(repository, "dvc", "repro")) == ["checkpoints", "figures", "publish"]
+    assert json.loads((repository / "reports" / "checkpoints.json").read_text()) == {}
+    change(repository, "checkpoints", value=training)
+
     shown = execute(repository, "dvc", "metrics", "show", "--json")
     assert "lrp-epsilon-0.01" in shown.stdout
     plots = execute(repository, "dvc", "plots", "show", "-o", "plots")
@@ -94,8 +100,8 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     runs = _runs(f"sqlite:///{repository / 'mlflow.db'}")
     parents = [r for r in runs if r.data.tags["mlflow.runName"] == "pipeline"]
     children = [r for r in runs if r not in parents]
-    assert len(parents) == 3
-    assert len(children) == 12 + 4 + 6  # all stages but publish itself
+    assert len(parents) == 4
+    assert len(children) == 12 + 4 + 6 + 2  # all stages but publish itself
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {p.info.run_id for p in parents}
     curves = next(r for r in children if r.data.tags["mlflow.runName"] == f"perturbation@{pair}")
     assert {"aopc", "aopc_low", "aopc_high", "forwards_per_second"} <= set(curves.data.metrics)
