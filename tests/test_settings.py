@@ -80,12 +80,22 @@ def test_any_settings_are_taken_or_refused(values: dict[str, Any]) -> None:
     assert all(fits(p, int) for p in found.points)
 
 
-def failing(folder: Path, stage: Any, items: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def failing(stage: Any, items: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a stage says when it fails as a user's mistake makes it."""
     name = stage.__name__.rpartition(".")[2]
     assert run_stage(name, items, stage.work) == 2
     (line,) = capsys.readouterr().err.splitlines()[-1:]
     assert line.startswith("aopc: ")
     return line
+
+
+def write_params(folder: Path, params: dict[str, Any], path: list[str], value: Any) -> None:
+    """params.yaml with one value changed."""
+    section = params
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 @pytest.mark.parametrize(
@@ -111,12 +121,8 @@ def test_mistakes_in_data_sets_are_said(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    section = params
-    for key in path[:-1]:
-        section = section[key]
-    section[path[-1]] = value
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    assert said in failing(tmp_path, datasets, ["digits"], capsys)
+    write_params(tmp_path, params, path, value)
+    assert said in failing(datasets, ["digits"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -152,15 +158,11 @@ def test_mistakes_in_networks_and_panels_are_said(
     params["networks"]["digits"].pop("strided")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     assert run_stage("datasets", ["digits"], datasets.work) == 0
-    section = params
-    for key in path[:-1]:
-        section = section[key]
-    section[path[-1]] = value
     if path[-1] == "nowhere":
         params["panels"].pop("digits")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    write_params(tmp_path, params, path, value)
     items = ["digits"] if stage is networks else []
-    assert said in failing(tmp_path, stage, items, capsys)
+    assert said in failing(stage, items, capsys)
 
 
 def test_numbers_are_those_of_yaml_1_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

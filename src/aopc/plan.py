@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from aopc.datasets import DOWNLOADS, SOURCES
+from aopc.datasets.torchvision_sets import mnist_folder
 from aopc.downloads.fetch import is_here
 from aopc.downloads.source import Source, readable
 from aopc.explainers import get_explainer, heatmaps
@@ -72,7 +73,7 @@ def needed_files(params: dict[str, Any]) -> list[Needed]:
         if source not in DOWNLOADS:
             continue
         needed = resolve("data set source", DOWNLOADS, source)
-        folder = downloads_folder() / "MNIST" if source == "mnist" else downloads_folder()
+        folder = mnist_folder() if source == "mnist" else downloads_folder()
         for split in ("train", "test"):
             given = settings.get(split) or {}
             for file in needed(split, given) if split in settings else ():
