@@ -39,7 +39,7 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         from torchvision.models.resnet import BasicBlock, Bottleneck
 
-        opened = isinstance(m, BasicBlock | Bottleneck)
+        opened = isinstance(m, BasicBlock | Bottleneck | nn.LocalResponseNorm)
         return opened or super().is_leaf_module(m, module_qualified_name)
 
 

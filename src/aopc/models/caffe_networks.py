@@ -10,6 +10,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from aopc.models.normalisation import ChannelNorm
+
 
 def caffe_lenet(*, classes: int = 10) -> nn.Sequential:
     """Caffe's LeNet for grey images of 28 × 28 pixels (BVLC, examples/mnist/lenet.prototxt).
@@ -170,8 +172,8 @@ def _max_pool(size: int) -> nn.MaxPool2d:
     return nn.MaxPool2d(size, stride=2, ceil_mode=True)
 
 
-def _lrn() -> nn.LocalResponseNorm:
-    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+def _lrn() -> ChannelNorm:
+    return ChannelNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 
 
 def _sequential(**layers: nn.Module) -> nn.Sequential:

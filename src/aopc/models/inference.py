@@ -54,7 +54,7 @@ def default_batch_size(model: nn.Module, image_shape: tuple[int, ...]) -> int:
     """Images a batch: few large ones on a CPU, whose caches they should fit, many on a GPU."""
     values = int(np.prod(image_shape))
     if device_of(model).type == "cpu":
-        return max(1, min(64, 2**20 // values))
+        return max(1, min(128, 2**20 // values))
     return max(1, min(2048, 2**26 // values))
 
 

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from aopc.models.normalisation import ChannelNorm
+
 
 def small_caffenet(*, classes: int, width: int = 32) -> nn.Sequential:
     """CaffeNet's layers at a sixteenth of its area, so that every rule its parts need runs here.
@@ -21,11 +23,11 @@ def small_caffenet(*, classes: int, width: int = 32) -> nn.Sequential:
         nn.Conv2d(3, w, 7, stride=2, padding=3),
         nn.ReLU(),
         nn.MaxPool2d(3, stride=2, ceil_mode=True),
-        nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0),
+        ChannelNorm(5, alpha=1e-4, beta=0.75, k=1.0),
         nn.Conv2d(w, 2 * w, 5, padding=2, groups=2),
         nn.ReLU(),
         nn.MaxPool2d(3, stride=2, ceil_mode=True),
-        nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0),
+        ChannelNorm(5, alpha=1e-4, beta=0.75, k=1.0),
         nn.Conv2d(2 * w, 3 * w, 3, padding=1),
         nn.ReLU(),
         nn.Conv2d(3 * w, 3 * w, 3, padding=1, groups=2),
