@@ -15,6 +15,7 @@ from PIL import Image
 from aopc.datasets import SOURCES, ilsvrc2012, places, sun397, torchvision_sets
 from aopc.datasets.dataset import Dataset
 from aopc.datasets.folder import image_folder
+from aopc.datasets.own import own_images
 from aopc.datasets.sun397 import shared_categories
 from aopc.downloads import fetch as fetching
 from aopc.errors import InputError
@@ -433,3 +434,21 @@ def test_orientation_is_applied_in_every_mode(
     # 8: left and bottom.
     turns = {3: 2, 6: -1, 8: 1}[orientation]
     np.testing.assert_allclose(upright, np.rot90(left_is_bright, turns), atol=25)
+
+
+def test_a_class_list_gives_labels_in_the_order_of_the_networks_outputs(tmp_path: Path) -> None:
+    for folder in ("n2", "n7"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / folder / "a.png")
+    classes = tmp_path / "classes.txt"
+    classes.write_text("n7 great_white_shark\nn1 tench\nn2\n")
+    dataset = own_images(
+        split="test", seed=0, folder=str(tmp_path / "images"), classes=str(classes)
+    )
+    assert dataset.ids == ("n2/a.png", "n7/a.png")
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [2, 0]
+    assert dataset.classes == ("great white shark", "tench", "n2")
+    classes.write_text("n7\n")
+    with pytest.raises(InputError, match="lacks the class 'n2'"):
+        own_images(split="test", seed=0, folder=str(tmp_path / "images"), classes=str(classes))

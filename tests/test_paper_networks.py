@@ -1,6 +1,7 @@
 """Heatmaps of the paper's own networks, dropout off and active, and training with checkpoints."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from aopc.measures.correlation import rank_correlation
 from aopc.models import ARCHITECTURES
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import predict
-from aopc.models.preprocessing import Preprocessing
+from aopc.models.network_file import load_network
+from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 from aopc.models.training import TrainingSettings, train
+from aopc.stages.networks import work
+from aopc.tracking.journal import StageRun
 
 
 def seeded(name: str, *, bias: bool) -> nn.Module:
@@ -237,3 +241,30 @@ def test_the_interval_of_a_rank_correlation_covers() -> None:
 def test_rank_correlation_needs_three_points() -> None:
     with pytest.raises(InputError, match="3 points or more"):
         rank_correlation([[1.0, 2.0]], [[1.0, 2.0]])
+
+
+def test_a_torchvision_network_from_a_file_goes_through_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchvision computes it, with Caffe's layout and preprocessing where they are asked for."""
+    from torchvision import models
+
+    torch.manual_seed(0)
+    theirs = models.squeezenet1_0(num_classes=7).eval()
+    torch.save(theirs.state_dict(), tmp_path / "weights.pt")
+    monkeypatch.chdir(tmp_path)
+    options = {"file": "weights.pt", "architecture": "squeezenet1_0", "preprocessing": "caffe"}
+    params = {"seed": 0, "networks": {"photos": {"net": options}}}
+    work(StageRun("networks@photos"), params, "photos")
+    ours, preprocessing = load_network(tmp_path / "data" / "networks" / "photos" / "net.pt")
+    assert preprocessing == PREPROCESSINGS["caffe"]
+    theirs.classifier[1].padding = (1, 1)
+    x = torch.randn(2, 3, 227, 227)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x))
+    options["architecture"] = "squeezenet9"
+    with pytest.raises(aopc.InputError, match="did you mean 'squeezenet1_"):
+        work(StageRun("networks@photos"), params, "photos")
+    options |= {"architecture": "squeezenet1_0", "file": "missing.pt"}
+    with pytest.raises(aopc.InputError, match="no weights file"):
+        work(StageRun("networks@photos"), params, "photos")

@@ -12,9 +12,10 @@ from aopc.models.caffe_networks import alexnet, caffe_lenet, caffenet, googlenet
 from aopc.models.cifar10_quick import cifar10_quick
 from aopc.models.digit_networks import digit_lenet, digit_strided
 from aopc.models.small_caffenet import small_caffenet
+from aopc.models.torchvision_models import torchvision_network
 
 #: Name → architecture.
-ARCHITECTURES: dict[str, Callable[..., nn.Sequential]] = {
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "alexnet": alexnet,
     "caffe-lenet": caffe_lenet,
     "caffenet": caffenet,
@@ -23,4 +24,5 @@ ARCHITECTURES: dict[str, Callable[..., nn.Sequential]] = {
     "digit-strided": digit_strided,
     "googlenet": googlenet,
     "small-caffenet": small_caffenet,
+    "torchvision": torchvision_network,
 }

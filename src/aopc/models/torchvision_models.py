@@ -39,18 +39,27 @@ def load_torchvision_model(name: str, weights: Path, *, caffe: bool = False) -> 
     InputError
         If the architecture is not known, or the file cannot be read or does not fit it.
     """
+    torchvision_network(classes=1, name=name)  # an unknown name should not wait for the file
+    state = _read_state_dict(weights)
+    model = torchvision_network(classes=len(next(reversed(state.values()))), name=name, caffe=caffe)
+    _load(model, state, name, weights)
+    return model.eval()
+
+
+def torchvision_network(*, classes: int, name: str, caffe: bool = False) -> nn.Module:
+    """The architecture alone, as ``torchvision`` in :data:`aopc.models.ARCHITECTURES`.
+
+    Parameters and errors as of :func:`load_torchvision_model`.
+    """
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(f"unknown architecture {name!r}: {nearest(name, known)}")
-    state = _read_state_dict(weights)
-    classes = len(next(reversed(state.values())))
     model = models.get_model(name, weights=None, num_classes=classes)
     if caffe and name in CAFFE_LAYOUT:
         CAFFE_LAYOUT[name](model)
-    _load(model, state, name, weights)
-    return model.eval()
+    return model
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:

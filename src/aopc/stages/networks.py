@@ -1,4 +1,4 @@
-"""Stage: the networks for one data set, trained on it here or published by others."""
+"""Stage: the networks for one data set: trained on it here, published by others, or the user's own."""
 
 import shutil
 import tempfile
@@ -18,14 +18,16 @@ from aopc.models.caffe_weights import fitting_architecture, load_caffe_weights, 
 from aopc.models.caffemodel import read_mean
 from aopc.models.inference import best_device
 from aopc.models.network_file import build, save_network
-from aopc.models.preprocessing import Preprocessing
+from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
+from aopc.models.torchvision_models import load_torchvision_model
 from aopc.models.training import TrainingSettings, accuracy, train
 from aopc.progress import progress_bar
+from aopc.registry import resolve
 from aopc.repository import downloads_folder
 from aopc.settings import checked, typed
 from aopc.stages.panel import checkpoint_file, require_same_classes
 from aopc.stages.stage import DATA, section
-from aopc.tables import metadata
+from aopc.tables import file_hash, metadata
 from aopc.tracking.journal import StageRun
 
 
@@ -37,6 +39,8 @@ def work(run: StageRun, params: dict[str, Any], name: str) -> None:
         run.params[label] = {**options, "seed": params["seed"]}
         if "weights" in options:
             _published(run, checked(Published, where, options), folder / f"{label}.pt", label)
+        elif "file" in options:
+            _given(run, checked(Given, where, options), folder / f"{label}.pt", label)
         else:
             _trained(run, params, options, folder, label)
 
@@ -76,6 +80,36 @@ def _published(run: StageRun, options: Published, path: Path, label: str) -> Non
     print(f"{label}: {architecture} of {source.name}, {file.checksum}")
     origin = metadata(run.params[label])
     save_network(path, network, architecture, weights.classes, {}, preprocessing, origin)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Attributes
+    ----------
+    file
+        A state dict as torch.save wrote it, from the profile's folder, or absolute.
+    architecture
+        As torchvision.models calls it.
+    preprocessing
+        A key of :data:`aopc.models.preprocessing.PREPROCESSINGS`; "caffe" builds the network as Caffe
+        defines it.
+    """
+
+    file: str
+    architecture: str
+    preprocessing: str
+
+
+def _given(run: StageRun, options: Given, path: Path, label: str) -> None:
+    """A torchvision network with weights from the user's file."""
+    preprocessing = resolve("preprocessing", PREPROCESSINGS, options.preprocessing)
+    caffe = options.preprocessing == "caffe"
+    model = load_torchvision_model(options.architecture, Path(options.file), caffe=caffe)
+    classes = len(next(reversed(model.state_dict().values())))
+    run.params[label]["checksum"] = file_hash(Path(options.file))
+    settings = {"name": options.architecture, "caffe": caffe}
+    origin = metadata(run.params[label])
+    save_network(path, model, "torchvision", classes, settings, preprocessing, origin)
 
 
 def _trained(
