@@ -59,16 +59,30 @@ EXPLAINERS: dict[str, Explainer] = {
     RANDOM: _method("random:random"),
 }
 
+#: Those of :data:`FURTHER` that do not know the network.
+BLIND = ("centre-first", "image-edges")
+
+#: Beyond the paper: baselines that do not know the network, and LRP with the other treatment of local
+#: response normalisation.
+FURTHER: dict[str, Explainer] = {
+    "centre-first": _method("baselines:centre_first"),
+    "image-edges": _method("baselines:image_edges"),
+    "lrp-alpha2-beta1-lrn-identity": _method(
+        "lrp:lrp_alpha_beta", alpha=2.0, beta=1.0, normalisation="identity"
+    ),
+}
+
 
 def get_explainer(name: str) -> Explainer:
-    """The explainer called ``name``: a key of :data:`EXPLAINERS`, or ``package.module:function``.
+    """The explainer called ``name``: a key of :data:`EXPLAINERS` or of :data:`FURTHER`, or
+    ``package.module:function``.
 
     Raises
     ------
     InputError
         If there is no such explainer.
     """
-    explainer: Explainer = resolve("explainer", EXPLAINERS, name)
+    explainer: Explainer = resolve("explainer", EXPLAINERS | FURTHER, name)
     return explainer
 
 

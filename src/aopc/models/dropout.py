@@ -13,6 +13,11 @@ from aopc.errors import InputError
 from aopc.streams import Stream
 
 
+def has_dropout(model: nn.Module) -> bool:
+    """Whether :func:`active_dropout` has layers to make active."""
+    return any(isinstance(m, _DropoutNd) and m.p > 0 for m in model.modules())
+
+
 @contextmanager
 def active_dropout(model: nn.Module, image_ids: Sequence[str], seed: int) -> Iterator[nn.Module]:
     """The model with its dropout layers active, as in training (Samek et al., claim on dropout).

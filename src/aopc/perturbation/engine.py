@@ -4,6 +4,7 @@ Samek et al., section III, equations 8 to 10.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.errors import InputError
+from aopc.models.dropout import active_dropout
 from aopc.models.inference import (
     as_images,
     default_batch_size,
@@ -80,6 +82,7 @@ def perturbation_curves(
     value_range: ValueRange | None = None,
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
+    dropout_seed: int | None = None,
     progress: Progress = silent,
 ) -> Curves:
     """Remove regions in the order of the heatmaps and record the target's score at each step.
@@ -91,7 +94,7 @@ def perturbation_curves(
     Parameters
     ----------
     model
-        A classifier, (N, C, H, W) → (N, classes). It runs with dropout off and is left as it was.
+        A classifier, (N, C, H, W) → (N, classes). It is left as it was.
     images
         (N, C, H, W), floating point, in the model's input space.
     heatmaps
@@ -121,6 +124,10 @@ def perturbation_curves(
         N different names which key the random values; None: 0, 1, …
     batch_size
         Images a forward pass; None: chosen by image size and device.
+    dropout_seed
+        Perturb the images before the network with its dropout layers active, as in training, with
+        masks keyed by this seed and the image's id, so that an image meets one and the same thinned
+        network at every step and under every explainer; None: they are off.
     progress
         Is told of finished images; see :mod:`aopc.progress`.
 
@@ -181,20 +188,26 @@ def perturbation_curves(
                 continue
             image = images[i].float().cpu().numpy()
             scorer = _Scorer(layout, model, images[i], int(chosen[i]), ids[i])
-            logits[i, :, 0], probabilities[i, :, 0] = scorer.unperturbed()
             noises = [
                 _on_device(
                     replace(image, values, Stream(seed, "noise", ids[i], r)), images[i], model
                 )
                 for r in range(repeats)
             ]
-            for group in _groups(trajectories, max(1, size // steps)):
-                noise = torch.stack([noises[t % repeats] for t in group])
-                rank = torch.stack([pixel_ranks(ranks[i, t % orders.shape[1]]) for t in group])
-                for first, last in _chunks(steps, size):
-                    f, p = scorer.perturbed(noise, rank, first, last)
-                    logits[i, group, first : last + 1] = f
-                    probabilities[i, group, first : last + 1] = p
+            dropping = (
+                nullcontext()
+                if dropout_seed is None
+                else active_dropout(model, [ids[i]], dropout_seed)
+            )
+            with dropping:
+                logits[i, :, 0], probabilities[i, :, 0] = scorer.unperturbed()
+                for group in _groups(trajectories, max(1, size // steps)):
+                    noise = torch.stack([noises[t % repeats] for t in group])
+                    rank = torch.stack([pixel_ranks(ranks[i, t % orders.shape[1]]) for t in group])
+                    for first, last in _chunks(steps, size):
+                        f, p = scorer.perturbed(noise, rank, first, last)
+                        logits[i, group, first : last + 1] = f
+                        probabilities[i, group, first : last + 1] = p
             progress(1)
     return Curves(logits, probabilities, chosen.numpy(), ids)
 
