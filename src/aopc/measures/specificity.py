@@ -1,0 +1,69 @@
+"""Whether a method's heatmap belongs to the image, or to the class only (claim C11)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def similarity_to_others(
+    heatmaps: NDArray[np.floating], classes: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """How much each heatmap is like those of the other images that are explained for its class.
+
+    Parameters
+    ----------
+    heatmaps
+        (N, H, W), finite.
+    classes
+        (N,): what is explained.
+
+    Returns
+    -------
+    (N,): the mean of Pearson's correlations with those heatmaps, −1 to 1; 1 is the same picture up to
+    its scale. NaN for a constant heatmap, and where there is no other one of the class.
+
+    Examples
+    --------
+    >>> maps = np.array([[[1.0, 2.0, 4.0]], [[2.0, 4.0, 8.0]], [[5.0, 1.0, 0.0]]])
+    >>> similarity_to_others(maps, np.array([3, 3, 9])).round(3).tolist()
+    [1.0, 1.0, nan]
+    """
+    flat = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(flat, axis=1)
+    usable = length > 0
+    unit = np.divide(flat, length[:, None], out=np.zeros_like(flat), where=usable[:, None])
+    result = np.full(len(flat), np.nan)
+    for value in np.unique(classes):
+        members = np.flatnonzero((classes == value) & usable)
+        if len(members) > 1:
+            correlation = unit[members] @ unit[members].T
+            result[members] = (correlation.sum(axis=1) - 1) / (len(members) - 1)
+    return result
+
+
+def with_their_spread(
+    similarities: NDArray[np.float64], classes: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Values of the same mean whose spread over images is that mean's own uncertainty.
+
+    Each pair counts for both of its images, so the similarities are not independent of each other,
+    and their mean varies about twice as much as their spread suggests. It is a U-statistic of pairs:
+    an image's influence on it is twice its distance from the mean of its class (Hoeffding 1948).
+
+    Parameters
+    ----------
+    similarities, classes
+        (N,): of :func:`similarity_to_others`.
+
+    Returns
+    -------
+    (N,), for a test or a bootstrap of the mean over images.
+    """
+    result = np.full(len(similarities), np.nan)
+    usable = np.isfinite(similarities)
+    mean = similarities[usable].mean() if usable.any() else np.nan
+    for value in np.unique(classes):
+        members = (classes == value) & usable
+        if members.any():
+            result[members] = mean + 2 * (similarities[members] - similarities[members].mean())
+    return result
