@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from aopc.figures.style import PAGE, house_style
+from aopc.figures.style import PAGE, house_style, show_heatmap, show_image
 from aopc.measures.bootstrap import bootstrap_mean
-from aopc.measures.correlation import RankCorrelation
 
 #: AOPC, AOPC of random order, accuracy (Okabe, Ito 2008).
 _AOPC, _RANDOM, _ACCURACY = "#D55E00", "#666666", "#0072B2"
@@ -53,7 +52,7 @@ def figure7_table(
 
 def draw_figure7(
     table: Mapping[str, Sequence[Any]],
-    correlation: RankCorrelation,
+    correlation: Mapping[str, float],
     image: NDArray[np.uint8],
     heatmaps: NDArray[np.float32],
     title: str,
@@ -65,7 +64,7 @@ def draw_figure7(
     table
         As :func:`figure7_table` gives it.
     correlation
-        Of AOPC and accuracy.
+        Of AOPC and accuracy: ``rho``, ``low``, ``high`` and how many ``checkpoints``.
     image
         (H, W, 3) or (H, W) uint8.
     heatmaps
@@ -82,16 +81,11 @@ def draw_figure7(
         rows = figure.add_gridspec(2, 1, height_ratios=[1.0, 2.4])
         above, below = figure.add_subfigure(rows[0]), figure.add_subfigure(rows[1])
         axes = np.atleast_1d(above.subplots(1, len(chosen) + 1))
-        axes[0].imshow(image, cmap="gray" if image.ndim == 2 else None)
+        show_image(axes[0], image)
         axes[0].set_title("image")
         for axis, i in zip(axes[1:], chosen, strict=True):
-            limit = float(np.abs(heatmaps[i]).max()) or 1.0
-            axis.imshow(heatmaps[i], cmap="bwr", vmin=-limit, vmax=limit)
+            show_heatmap(axis, heatmaps[i])
             axis.set_title(f"{columns['iteration'][i]}")
-        for axis in axes:
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.grid(False)
         axes[1].set_title(f"iteration {columns['iteration'][chosen[0]]}")
         left = below.subplots()
         right = left.twinx()
@@ -118,8 +112,9 @@ def draw_figure7(
         right.set_ylabel(f"test accuracy (%; n = {columns['test_images'][0]})")
         right.grid(False)
         left.set_title(
-            f"{title}: rank correlation ρ = {correlation.rho:.2f}"
-            f" [{correlation.low:.2f}, {correlation.high:.2f}] over {correlation.points} checkpoints"
+            f"{title}: rank correlation ρ = {correlation['rho']:.2f}"
+            f" [{correlation['low']:.2f}, {correlation['high']:.2f}]"
+            f" over {correlation['checkpoints']} checkpoints"
         )
         left.legend(handles=lines, loc="lower right", frameon=True, framealpha=0.9)
     return figure

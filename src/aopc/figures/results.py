@@ -1,35 +1,108 @@
-"""The README's table of results, as Markdown."""
+"""The README's table of results: what the paper says, what came out here, and the verdict."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from aopc.claims import PAPER_DATA
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
+#: Table I of the paper, KB: format → method → data set.
+TABLE_1 = {
+    "png_kb": {
+        "sensitivity-l2": {"sun397": 183, "ilsvrc2012": 177, "places205": 183},
+        "deconvolution-l2": {"sun397": 166, "ilsvrc2012": 164, "places205": 167},
+        "lrp-alpha2-beta1": {"sun397": 154, "ilsvrc2012": 154, "places205": 155},
+    },
+    "jpeg_kb": {
+        "sensitivity-l2": {"sun397": 25, "ilsvrc2012": 22, "places205": 25},
+        "deconvolution-l2": {"sun397": 20, "ilsvrc2012": 18, "places205": 20},
+        "lrp-alpha2-beta1": {"sun397": 14, "ilsvrc2012": 13, "places205": 14},
+    },
+}
+REFERENCE = "sensitivity-l2"
+COMMAND = "`dvc repro claims`"
 
-def results_table(metrics: Metrics) -> str:
-    """AOPC and what it exceeds random order by, with 95 % intervals, a row a data set × explainer."""
-    lines = [
-        "| data set | explainer | AOPC | relative to random | entropy (bit) | PNG (KB) | zero heatmaps | n |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for data_set, by_explainer in metrics.items():
-        for explainer, found in by_explainer.items():
-            cells = [
-                data_set,
-                f"`{explainer}`",
-                _interval(found, "aopc"),
-                _interval(found, "relative_to_random") if explainer != "random" else "–",
-                _number(found["entropy"]),
-                _number(found["png_kb"]),
-                str(found["zero_heatmaps"]),
-                str(found["images"]),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
+
+def results_table(
+    claims: Mapping[str, Mapping[str, Any]],
+    metrics: Metrics,
+    stands_for: Mapping[str, str],
+) -> str:
+    """One row a claim, then the file sizes of Table I as ratios, which do not depend on image size.
+
+    Parameters
+    ----------
+    claims
+        ``claims.json``.
+    metrics
+        ``metrics.json``.
+    stands_for
+        The paper's name of a data set → the panel that stands for it.
+    """
+    lines = ["| paper | ours | difference | verdict | command |", "|---|---|---|---|---|"]
+    for name, found in claims.items():
+        lines.append(
+            f"| **{name}** {found['claim']} | {_ours(found)} | {_distance(found)} |"
+            f" {found['verdict']} | {COMMAND} |"
+        )
+    lines += _sizes(metrics, stands_for)
     return "\n".join(lines) + "\n"
 
 
-def _interval(found: Mapping[str, float | None], name: str) -> str:
-    mean, low, high = (_number(found[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return f"{mean} [{low}, {high}]"
+def _ours(found: Mapping[str, Any]) -> str:
+    if found["effect"] is None:
+        return str(found["reading"])
+    low, high = _number(found["low"]), _number(found["high"])
+    return f"{_number(found['effect'])} [{low}, {high}], n = {found['n']}: {turning(found)['what']}"
+
+
+def turning(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reading that the verdict turns on."""
+    reading: Mapping[str, Any] = next(
+        r
+        for r in found["readings"]
+        if (r["estimate"], r["low"], r["high"]) == (found["effect"], found["low"], found["high"])
+    )
+    return reading
+
+
+def _distance(found: Mapping[str, Any]) -> str:
+    """How far the effect is beyond what the claim says, negative where it falls short."""
+    if found["effect"] is None:
+        return "–"
+    reading = turning(found)
+    lead = reading["estimate"] - reading["bound"]
+    return f"{lead if reading['side'] == 'above' else -lead:+.2f}"
+
+
+def _sizes(metrics: Metrics, stands_for: Mapping[str, str]) -> list[str]:
+    lines = []
+    here = [p for p in PAPER_DATA if p in stands_for]
+    for measure, label in (("png_kb", "PNG"), ("jpeg_kb", "JPEG")):
+        for method, words in (("deconvolution-l2", "deconvolution"), ("lrp-alpha2-beta1", "LRP")):
+            papers, ours, names = [], [], []
+            for paper in here:
+                found = metrics[stands_for[paper]]
+                if method not in found or REFERENCE not in found:
+                    continue
+                size, reference = found[method][measure], found[REFERENCE][measure]
+                if size is None or reference is None:
+                    continue
+                papers.append(TABLE_1[measure][method][paper] / TABLE_1[measure][REFERENCE][paper])
+                ours.append(size / reference)
+                names.append(PAPER_DATA[paper])
+            if ours:
+                differences = [o - p for o, p in zip(ours, papers, strict=True)]
+                lines.append(
+                    f"| **Table I** {label} size, {words} / sensitivity, {' / '.join(names)}: {_list(papers)} |"
+                    f" {_list(ours)} | {_list(differences, sign='+')} | – | `dvc repro figures` |"
+                )
+    return lines
+
+
+def _list(values: list[float], sign: str = "") -> str:
+    return " / ".join(f"{v:{sign}.2f}" for v in values)
 
 
 def _number(value: float | None) -> str:

@@ -20,10 +20,17 @@ def table1_rows(metrics: Metrics, explainers: list[str]) -> list[list[str]]:
             cells = []
             for explainer in explainers:
                 found = by_explainer[explainer]
-                half = (found[f"{measure}_high"] - found[f"{measure}_low"]) / 2
-                cells.append(f"{found[measure]:.2f} ± {half:.2f}")
-            rows.append([title, data_set, *cells])
+                cells.append(_cell(*(found[f"{measure}{end}"] for end in ("", "_low", "_high"))))
+            images = by_explainer[explainers[0]]["images"]
+            rows.append([title, f"{data_set}\n(n = {images})", *cells])
     return rows
+
+
+def _cell(mean: float | None, low: float | None, high: float | None) -> str:
+    """– for what is not known, as the interval of a single image."""
+    if mean is None:
+        return "–"
+    return f"{mean:.2f}" if low is None or high is None else f"{mean:.2f} ± {(high - low) / 2:.2f}"
 
 
 def draw_table1(metrics: Metrics, explainers: list[str]) -> Figure:
@@ -35,7 +42,7 @@ def draw_table1(metrics: Metrics, explainers: list[str]) -> Figure:
     for row in rows:
         row[0], previous = ("" if row[0] == previous else row[0]), row[0]
     with house_style():
-        figure = Figure(figsize=(PAGE, 0.45 + 0.2 * len(rows)))
+        figure = Figure(figsize=(PAGE, 0.45 + 0.27 * len(rows)))
         axis = figure.subplots()
         axis.set_axis_off()
         first = [0.095, 0.115]

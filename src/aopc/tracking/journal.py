@@ -90,6 +90,24 @@ class Journal:
                 print(f"aopc: {path} is no note of a run, passed over ({error})", file=sys.stderr)
         return notes
 
+    def logged(self, path: Path, run: StageRun, link: str | None) -> None:
+        """A note is in MLflow now: it waits no longer, and is kept as the stage's last run."""
+        last = self._folder / "last" / f"{run.name}.json"
+        last.parent.mkdir(parents=True, exist_ok=True)
+        last.write_text(json.dumps({"run": asdict(run), "link": link}), encoding="utf-8")
+        path.unlink()
+
+    def last_runs(self) -> list[tuple[StageRun, str | None]]:
+        """The last successful run of each stage here, logged or not, and where MLflow shows it."""
+        found: dict[str, tuple[StageRun, str | None]] = {}
+        for path in sorted((self._folder / "last").glob("*.json")):
+            note = json.loads(path.read_text(encoding="utf-8"))
+            found[note["run"]["name"]] = (StageRun(**note["run"]), note["link"])
+        for _, run in self.pending():
+            found[run.name] = (run, None)
+        runs = [pair for pair in found.values() if pair[0].status == "FINISHED"]
+        return sorted(runs, key=lambda pair: pair[0].end)
+
 
 def git_commit() -> str:
     """The commit of the current folder, "-dirty" added where the code differs from it."""

@@ -14,6 +14,8 @@ from aopc.tracking.journal import Journal, StageRun
 EXPERIMENT = "aopc"
 DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
+#: Where `make ui` shows the database.
+LOCAL_UI = "http://127.0.0.1:5000"
 
 
 def store_uri() -> str:
@@ -53,7 +55,7 @@ def log_pending(journal: Journal, params: dict[str, Any], files: Sequence[Path])
         # Two processes that create the database at once would both fail.
         with FileLock(_lock_file()):
             notes = journal.pending()
-            _log(uri, notes, params, [f for f in files if f.exists()])
+            _log(uri, journal, notes, params, [f for f in files if f.exists()])
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return (
@@ -70,7 +72,11 @@ def _lock_file() -> Path:
 
 
 def _log(
-    uri: str, notes: list[tuple[Path, StageRun]], params: dict[str, Any], files: Sequence[Path]
+    uri: str,
+    journal: Journal,
+    notes: list[tuple[Path, StageRun]],
+    params: dict[str, Any],
+    files: Sequence[Path],
 ) -> None:
     from mlflow import MlflowClient
 
@@ -99,12 +105,18 @@ def _log(
         status="FINISHED" if all(r.status == "FINISHED" for r in runs) else "FAILED",
     )
     for run in runs:
-        if run.name == "figures":
+        if run.name == "claims":
             parent.metrics |= run.metrics
     parent_id = _log_run(client, experiment_id, parent, None)
     for path, run in notes:
-        _log_run(client, experiment_id, run, parent_id)
-        path.unlink()
+        run_id = _log_run(client, experiment_id, run, parent_id)
+        journal.logged(path, run, _link(uri, experiment_id, run_id))
+
+
+def _link(uri: str, experiment_id: str, run_id: str) -> str:
+    """Where the run is shown: by the server, or by `make ui` for a store that is a file."""
+    server = uri.rstrip("/") if uri.startswith("http") else LOCAL_UI
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def _log_run(client: Any, experiment_id: str, run: StageRun, parent_id: str | None) -> str:
