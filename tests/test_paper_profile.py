@@ -123,7 +123,13 @@ def settings_for(server: FileServer, published: Published) -> dict[str, Any]:
             }
     params["datasets"]["mnist"] |= {s: {"archives": digits} for s in ("train", "test")}
     lenet = params["networks"]["mnist"]["lenet"] | {"epochs": 1, "checkpoints": [10, 60, 157]}
-    params["networks"]["mnist"] = {"lenet": lenet}
+    strided = params["networks"]["mnist"]["strided"] | {"epochs": 1}
+    params["networks"]["mnist"] = {"lenet": lenet, "strided": strided}
+    params["digits"] |= {"images": 40}
+    # The controls are tested on small networks; here, that they run on the paper's.
+    params["controls"] |= {
+        "images": 2, "random_orders": 1, "removals": ["mean"], "surrogates": 1, "explainers": []
+    }  # fmt: skip
     training = params["checkpoints"].pop("cifar10")
     params["checkpoints"]["mnist"] = training | {"network": "lenet", "images": 10, "repeats": 1}
     params["explainers"] = ["deconvolution-l2", "lrp-alpha2-beta1", "random"]
@@ -167,8 +173,8 @@ def test_from_nothing_to_the_figures(
     names = ran(repro(profile))
     stages = {name.rpartition("/")[2].rpartition(":")[2].partition("@")[0] for name in names}
     assert stages == {
-        "datasets", "networks", "predict", "heatmaps", "perturbation", "complexity",
-        "checkpoints", "figures", "publish",
+        "datasets", "networks", "predict", "heatmaps", "perturbation", "controls", "complexity",
+        "digits", "checkpoints", "claims", "figures", "publish",
     }  # fmt: skip
     asked = [r for name, r in server.requests if name == "caffenet"]
     assert asked == [None, "bytes=100000000-", "bytes=150000000-"]
@@ -187,9 +193,13 @@ def test_from_nothing_to_the_figures(
         assert found["lrp-alpha2-beta1"]["images"] == 3  # the limit
         assert found["lrp-alpha2-beta1"]["entropy"] > 0
         assert found["deconvolution-l2"]["png_kb"] > found["lrp-alpha2-beta1"]["png_kb"] > 0
-    for name in ("figure4", "figure7-mnist", "table1"):
+    for name in ("figure1", "figure3", "figure4", "figure6-sun397", "figure7-mnist", "table1"):
         assert (profile / "reports/figures" / f"{name}.png").stat().st_size > 10_000
-    assert "| ilsvrc2012 | `lrp-alpha2-beta1` |" in (profile / "README.md").read_text()
+    assert "| **C1** LRP has the largest AOPC" in (profile / "README.md").read_text()
+    claims = json.loads((profile / "reports/claims.json").read_text())
+    assert claims["C11"]["verdict"] != "could not run"
+    assert claims["C1"]["reading"] == "this profile has no heatmaps of sensitivity-l2"
+    assert len((profile / "reports/index.html").read_bytes()) < 15_000_000
     assert json.loads((profile / "reports/checkpoints.json").read_text())["mnist"]["rho"] > 0
 
     network = torch.load(profile / "data/networks/places205/placescnn.pt", weights_only=True)

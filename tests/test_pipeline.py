@@ -30,7 +30,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["datasets"] = {"digits": params["datasets"]["digits"]}
     network = {**params["networks"]["digits"]["lenet"], "epochs": 1, "checkpoints": [5, 20, 37]}
-    params["networks"] = {"digits": {"lenet": network}}
+    strided = {**params["networks"]["digits"]["strided"], "epochs": 1}
+    params["networks"] = {"digits": {"lenet": network, "strided": strided}}
+    params["digits"] |= {"images": 30}
+    params["controls"] |= {"images": 4, "removals": ["mean"], "surrogates": 1}
     training = {**params["checkpoints"]["objects"], "network": "lenet", "images": 6}
     params["checkpoints"] = {"digits": {**training, "region_size": 2, "title": "LeNet"}}
     params["panels"] = {"digits": {**params["panels"]["digits"], "images": 8}}
@@ -51,82 +54,105 @@ def change(folder: Path, *path: str, value: object) -> None:
 
 def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path) -> None:
     first = ran(execute(repository, "dvc", "repro"))
-    assert len(first) == 13
+    assert len(first) == 12
     metrics = json.loads((repository / "reports" / "metrics.json").read_text())
     assert metrics["digits"]["lrp-alpha2-beta1"]["images"] == 8
     training = json.loads((repository / "reports" / "checkpoints.json").read_text())["digits"]
     assert (training["checkpoints"], training["images"], training["test_images"]) == (3, 6, 599)
     assert -1 <= training["low"] <= training["rho"] <= training["high"] <= 1
-    for name in ("figure4", "figure7-digits", "table1"):
+    drawn = [f"figure{i}" for i in range(1, 6)] + ["figure6-digits", "figure7-digits", "table1"]
+    for name in (*drawn, "choices", "agreement", "spatial"):
         for suffix in ("png", "pdf"):
             assert (repository / "reports" / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+    claims = json.loads((repository / "reports" / "claims.json").read_text())
+    assert list(claims) == [f"C{i}" for i in range(1, 12)]
+    assert "no panel of this profile stands for" in claims["C1"]["reading"]
+    assert claims["C11"]["verdict"] != "could not run"
     readme = (repository / "README.md").read_text()
-    assert results_table(metrics) in readme
+    assert results_table(claims, metrics, {}) in readme
+    page = (repository / "reports" / "index.html").read_text()
+    assert "profile “default”" in page
+    assert page.count("http://127.0.0.1:5000/#/experiments/") >= 11  # each stage's run in MLflow
 
     assert ran(execute(repository, "dvc", "repro")) == []
 
+    kept = [
+        repository / "data" / "heatmaps" / "digits" / "sensitivity-l2" / "heatmaps.npy",
+        repository / "data" / "curves" / "digits" / "sensitivity-l2.parquet",
+        repository / "data" / "controls" / "digits" / "lerf" / "sensitivity-l2.parquet",
+    ]
+    written = [path.stat().st_mtime_ns for path in kept]
     change(
         repository,
         "explainers",
         value=["sensitivity-l2", "lrp-alpha2-beta1", "lrp-epsilon-0.01", "random"],
     )
     added = ran(execute(repository, "dvc", "repro"))
-    pair = "digits-lrp-epsilon-0.01"
-    assert added == [
-        f"heatmaps@{pair}",
-        f"perturbation@{pair}",
-        "complexity@digits",
-        "figures",
-        "publish",
-    ]
+    assert set(added) == {
+        *(f"{stage}@digits" for stage in ("heatmaps", "perturbation", "controls")),
+        *("complexity", "claims", "figures", "publish"),
+    }
+    assert (repository / "data" / "curves" / "digits" / "lrp-epsilon-0.01.parquet").exists()
+    # What was right before is not computed again.
+    assert [path.stat().st_mtime_ns for path in kept] == written
 
     change(repository, "perturbation", "steps", value=6)
     changed = ran(execute(repository, "dvc", "repro"))
-    stages = {"perturbation", "checkpoints", "figures", "publish"}
+    stages = {"perturbation", "controls", "checkpoints", "claims", "figures", "publish"}
     assert {name.split("@")[0] for name in changed} == stages
-    assert len(changed) == 7
+    assert kept[1].stat().st_mtime_ns != written[1]
+    change(repository, "explainers", value=["sensitivity-l2", "lrp-alpha2-beta1", "random"])
+    execute(repository, "dvc", "repro")
+    assert not (repository / "data" / "curves" / "digits" / "lrp-epsilon-0.01.parquet").exists()
 
     training = yaml.safe_load((repository / "params.yaml").read_text())["checkpoints"]
     change(repository, "checkpoints", value={})  # a profile that trains nothing has no Figure 7
-    assert ran(execute(repository, "dvc", "repro")) == ["checkpoints", "figures", "publish"]
+    shorter = ran(execute(repository, "dvc", "repro"))
+    assert shorter == ["checkpoints", "claims", "figures", "publish"]
     assert json.loads((repository / "reports" / "checkpoints.json").read_text()) == {}
+    assert not (repository / "reports" / "figures" / "figure7-digits.png").exists()
     change(repository, "checkpoints", value=training)
 
     shown = execute(repository, "dvc", "metrics", "show", "--json")
-    assert "lrp-epsilon-0.01" in shown.stdout
+    assert "lrp-alpha2-beta1" in shown.stdout
     plots = execute(repository, "dvc", "plots", "show", "-o", "plots")
     assert plots.returncode == 0, plots.stderr
 
     runs = _runs(f"sqlite:///{repository / 'mlflow.db'}")
     parents = [r for r in runs if r.data.tags["mlflow.runName"] == "pipeline"]
     children = [r for r in runs if r not in parents]
-    assert len(parents) == 4
-    assert len(children) == 12 + 4 + 6 + 2  # all stages but publish itself
+    assert len(parents) == 5
+    assert len(children) == 11 + 6 + 5 + 6 + 3  # all stages but publish itself
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {p.info.run_id for p in parents}
-    curves = next(r for r in children if r.data.tags["mlflow.runName"] == f"perturbation@{pair}")
-    assert {"aopc", "aopc_low", "aopc_high", "forwards_per_second"} <= set(curves.data.metrics)
+    curves = [r for r in children if r.data.tags["mlflow.runName"] == "perturbation@digits"][-1]
+    expected = {f"lrp-alpha2-beta1/{name}" for name in ("aopc", "aopc_low", "aopc_high")}
+    assert {*expected, "forwards_per_second"} <= set(curves.data.metrics)
     assert {"git_commit", "cpu", "torch"} <= set(curves.data.tags)
 
 
 def test_the_warm_process_gives_the_same_and_passes_errors_on(repository: Path) -> None:
-    stage = [sys.executable, "-m", "aopc.stages", "heatmaps", "digits"]
+    stage = [sys.executable, "-m", "aopc.stages", "heatmaps"]
     target = repository / "data" / "heatmaps" / "digits" / "lrp-alpha2-beta1" / "heatmaps.npy"
-    cold = execute(repository, *stage, "lrp-alpha2-beta1", AOPC_WARM="0")
+    target.unlink()
+    cold = execute(repository, *stage, "digits", AOPC_WARM="0")
     assert cold.returncode == 0, cold.stderr
     expected = target.read_bytes()
-    assert execute(repository, *stage, "lrp-alpha2-beta1").returncode == 0
+    assert execute(repository, *stage, "digits").returncode == 0
     _wait((repository / ".cache" / "warm.sock").exists)
     target.unlink()
     notes = repository / ".cache" / "journal"
     shutil.rmtree(notes)
-    caller = subprocess.Popen([*stage, "lrp-alpha2-beta1"], cwd=repository)
+    caller = subprocess.Popen([*stage, "digits"], cwd=repository)
     assert caller.wait(timeout=60) == 0
     assert target.read_bytes() == expected
     (note,) = notes.glob("*.json")
     assert not note.name.endswith(f"-{caller.pid}.json")  # another process did the work
-    wrong = execute(repository, *stage, "lrp-alpha2-beta")
+    change(repository, "explainers", value=["lrp-alpha2-beta", "random"])
+    wrong = execute(repository, *stage, "digits")
+    change(repository, "explainers", value=["sensitivity-l2", "lrp-alpha2-beta1", "random"])
     assert wrong.returncode == 2
     assert "did you mean 'lrp-alpha2-beta1'" in wrong.stderr
+    assert target.exists()
     assert "Traceback" not in wrong.stderr
 
 
@@ -205,7 +231,13 @@ def test_a_broken_note_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_readme_shows_the_results_of_the_last_run() -> None:
-    table = results_table(json.loads((ROOT / "reports" / "metrics.json").read_text()))
+    panels = yaml.safe_load((ROOT / "params.yaml").read_text())["panels"]
+    stands_for = {p["stands_for"]: name for name, p in panels.items() if "stands_for" in p}
+    claims, metrics = (
+        json.loads((ROOT / "reports" / name).read_text())
+        for name in ("claims.json", "metrics.json")
+    )
+    table = results_table(claims, metrics, stands_for)
     assert table == (ROOT / "reports" / "results.md").read_text()
     readme = (ROOT / "README.md").read_text()
     assert with_results(readme, table) == readme
@@ -262,7 +294,7 @@ def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -
     assert probe is not None
     probe.close()
     change(repository, "perturbation", "repeats", value=20_000)  # minutes of work
-    command = [sys.executable, "-m", "aopc.stages", "perturbation", "digits", "sensitivity-l2"]
+    command = [sys.executable, "-m", "aopc.stages", "perturbation", "digits"]
     caller = subprocess.Popen(
         command,
         cwd=repository,

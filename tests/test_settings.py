@@ -13,6 +13,7 @@ from aopc.errors import InputError
 from aopc.plan import plan
 from aopc.settings import call, checked, fits
 from aopc.stages import datasets, networks, predict
+from aopc.stages.panel import panels_of_the_paper
 from aopc.stages.stage import read_params, run_stage
 
 ROOT = Path(__file__).parents[1]
@@ -185,10 +186,10 @@ def test_a_plan_names_every_file_and_says_how_long(
         "SUN397.tar.gz: about 39.0 GB, to download",
         "none published; its size, 2341250899 bytes, is checked",
         "bvlc_reference_caffenet.caffemodel: about 244.0 MB, is here",
-        # shared/paper.md: 5040 images × 100 steps × 10 repeats × 8 orders × 3 data sets
-        "Work: 121.0 million forwards (3 panels, 8 orders, 10 repeats, 100 steps)",
-        "sun397: 5040 images, 40.3 million forwards at 10000 a second",
-        "In all: 3.4 hours",
+        # 5040 images × 100 steps × 10 repeats × 8 orders × 3 data sets, and 500 × 100 × 67 × 3 of controls
+        "Work: 131.0 million forwards (3 panels, 8 orders, 10 repeats, 100 steps, and the controls)",
+        "sun397: 5040 images, 43.7 million forwards at 10000 a second",
+        "In all: 3.6 hours",
     ):
         assert part in text
     assert list(tmp_path.iterdir()) == [tmp_path / "bvlc_reference_caffenet.caffemodel"]
@@ -203,3 +204,15 @@ def test_a_plan_measures_where_no_rate_is_given(monkeypatch: pytest.MonkeyPatch)
     text = plan(params, seconds=0.2)
     assert "measured on" in text
     assert "s an image for all heatmaps" in text
+
+
+def test_two_panels_for_one_data_set_of_the_paper_are_refused() -> None:
+    panel = {"network": "a/b", "images": 3, "region_size": 2, "title": "x"}
+    params = {"panels": {"one": {**panel, "stands_for": "sun397"}, "two": dict(panel)}}
+    assert panels_of_the_paper(params) == {"sun397": "one"}
+    params["panels"]["two"]["stands_for"] = "sun397"
+    with pytest.raises(InputError, match="one and two both stand for sun397"):
+        panels_of_the_paper(params)
+    params["panels"]["two"]["stands_for"] = "imagenet"
+    with pytest.raises(InputError, match="'ilsvrc2012' or 'sun397' or 'places205'"):
+        panels_of_the_paper(params)

@@ -22,7 +22,7 @@ from aopc.protocol import Protocol
 from aopc.registry import resolve
 from aopc.repository import downloads_folder
 from aopc.settings import checked
-from aopc.stages.panel import panel_settings
+from aopc.stages.panel import control_settings, panel_settings
 from aopc.stages.stage import section
 
 
@@ -103,6 +103,8 @@ def panels(params: dict[str, Any]) -> list[Panel]:
     repeats = protocol.repeats
     random = -(-max(protocol.random_orders, repeats) // repeats) * repeats
     trajectories = (len(explainers) - 1) * len(protocol.orders) * repeats + random
+    controls = control_settings(params)
+    controlled = controls.trajectories(explainers, protocol)
     result = []
     for name in section(params, "panels"):
         panel = panel_settings(params, name)
@@ -124,8 +126,10 @@ def panels(params: dict[str, Any]) -> list[Panel]:
                 classes=weights.classes if weights else 0,
                 side=side,
                 images=images,
-                forwards=images * trajectories * protocol.steps,
-                stored=images * per_image,
+                forwards=(images * trajectories + min(images, controls.images) * controlled)
+                * protocol.steps,
+                stored=images * per_image
+                + min(images, controls.images) * 8 * controlled * (protocol.steps + 1),
             )
         )
     return result
@@ -211,7 +215,8 @@ def _time(
     lines = [
         f"Work: {forwards / 1e6:.1f} million forwards"
         f" ({len(work)} panels, {len(params['explainers'])} orders,"
-        f" {params['perturbation']['repeats']} repeats, {params['perturbation']['steps']} steps)"
+        f" {params['perturbation']['repeats']} repeats, {params['perturbation']['steps']} steps,"
+        " and the controls)"
     ]
     measured: dict[str, tuple[float, float]] = {}
     total: float = 0

@@ -5,8 +5,6 @@ and renamed, and is used again if the computation starts again. Parts are remove
 result is written.
 """
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from aopc.errors import InputError
-from aopc.tables import code_version
+from aopc.tables import identity_hash
 
 #: (name of the part, function that writes its files to a folder) → that folder.
 Shard = Callable[[str, Callable[[Path], None]], Path]
@@ -31,8 +29,8 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
     cache
         Where such folders lie; not under version control.
     identity
-        All that determines the result, as JSON can hold it: parameters, hashes of the input. The
-        package's code version is added.
+        All that determines the result: parameters, hashes of the input
+        (:func:`aopc.tables.identity_hash`).
 
     Yields
     ------
@@ -41,10 +39,7 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
         is not there yet. Another process with the same identity waits. The parts are removed at the
         end of the context, and after an InputError in ``compute``, but not after anything else.
     """
-    import torch
-
-    whole = {**identity, "code": code_version(), "torch": torch.__version__}
-    key = hashlib.blake2b(json.dumps(whole, sort_keys=True).encode(), digest_size=16).hexdigest()
+    key = identity_hash(identity)
     folder = cache / key
     cache.mkdir(parents=True, exist_ok=True)
     lock = cache / f"{key}.lock"

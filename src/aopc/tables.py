@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _METADATA_KEY = b"aopc"
 
 #: What computes results, within the package; the rest runs, draws and tracks.
 _COMPUTING = (
+    "controls.py",
     "datasets/*.csv",
     "datasets/*.py",
     "explainers/*.py",
@@ -31,6 +33,25 @@ _COMPUTING = (
     "models/*.py",
     "perturbation/*.py",
     "protocol.py",
+    "streams.py",
+)
+
+
+#: What a heatmap or a curve depends on. Data and settings come in by hash; the rest only reads them.
+_CURVES = (
+    "controls.py",
+    "evaluate.py",
+    "explainers/*.py",
+    "measures/complexity.py",
+    "models/*.py",
+    "perturbation/*.py",
+    "protocol.py",
+    "registry.py",
+    "stages/controls.py",
+    "stages/heatmaps.py",
+    "stages/panel.py",
+    "stages/perturbation.py",
+    "stages/stage.py",
     "streams.py",
 )
 
@@ -57,12 +78,16 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-@lru_cache(maxsize=1)
 def code_version() -> str:
     """A hash of the source text that results depend on: which code computed a file."""
+    return _hash_of_sources(_COMPUTING)
+
+
+@lru_cache(maxsize=2)
+def _hash_of_sources(names: tuple[str, ...]) -> str:
     root = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    sources = (path for name in _COMPUTING for path in root.glob(name))
+    sources = (path for name in names for path in root.glob(name))
     for path in sorted(sources):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -77,6 +102,28 @@ def file_hash(path: Path) -> str:
 def metadata(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What every result file says about itself."""
     return {"parameters": dict(parameters), "code": code_version()}
+
+
+def identity_hash(content: Mapping[str, Any]) -> str:
+    """A hash of all that determines heatmaps or curves.
+
+    Parameters
+    ----------
+    content
+        Parameters and hashes of inputs, as JSON can hold them. The code that computes heatmaps and
+        curves is added, and the versions of torch and zennit.
+    """
+    used = {name: version(name) for name in ("torch", "zennit")}
+    whole = json.dumps({**content, **used, "code": _hash_of_sources(_CURVES)}, sort_keys=True)
+    return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+
+
+def table_origin(path: Path) -> dict[str, Any]:
+    """The ``origin`` that :func:`write_table` was given; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    found = pq.read_schema(path).metadata or {}
+    return dict(json.loads(found.get(_METADATA_KEY, b"{}")))
 
 
 def write_table(
@@ -125,7 +172,22 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for row in zip(*columns.values(), strict=True):
-            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
+            writer.writerow(_cell(v) for v in row)
+
+
+def _cell(value: Any) -> Any:
+    """NaN becomes an empty cell."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.6g}" if value == value else ""
+
+
+def read_csv(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of what :func:`write_csv` wrote; an empty cell is NaN."""
+    import pandas as pd
+
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return {str(name): table[name].to_numpy() for name in table.columns}
 
 
 def write_array(path: Path, values: NDArray[Any]) -> None:

@@ -11,10 +11,13 @@ STAGES = {
     "predict": True,
     "heatmaps": True,
     "perturbation": True,
-    "checkpoints": True,
+    "controls": True,
     "complexity": False,
+    "digits": True,
+    "checkpoints": True,
+    "claims": True,
     "figures": True,
-    "publish": False,
+    "publish": True,
 }
 
 if __name__ == "__main__":

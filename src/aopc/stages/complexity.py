@@ -1,4 +1,4 @@
-"""Stage: entropy and file size of all heatmaps of one panel."""
+"""Stage: entropy and file size of all heatmaps."""
 
 from typing import Any
 
@@ -10,15 +10,17 @@ from aopc.tables import concatenated, metadata, read_array, read_json, write_tab
 from aopc.tracking.journal import StageRun
 
 
-def work(run: StageRun, params: dict[str, Any], panel: str) -> None:
+def work(run: StageRun, params: dict[str, Any]) -> None:
     rendering = section(params, "complexity", "rendering")
-    ids = read_json(DATA / "panels" / panel / "about.json")["ids"]
-    run.params = {"panel": panel, "rendering": rendering}
-    tables = []
-    for explainer in section(params, "explainers"):
-        maps = read_array(DATA / "heatmaps" / panel / explainer / "heatmaps.npy")
-        columns = complexity_columns(explainer, np.asarray(maps), ids, rendering)
-        tables.append({k: np.array(v) for k, v in columns.items()})
-        run.metrics[f"{explainer}_entropy"] = float(np.nanmean(columns["entropy"]))
-    table = concatenated(tables)
-    write_table(DATA / "complexity" / f"{panel}.parquet", table, metadata(run.params))
+    run.params = {"rendering": rendering}
+    for panel in section(params, "panels"):
+        ids = read_json(DATA / "panels" / panel / "about.json")["ids"]
+        tables = []
+        for explainer in section(params, "explainers"):
+            maps = read_array(DATA / "heatmaps" / panel / explainer / "heatmaps.npy")
+            columns = complexity_columns(explainer, np.asarray(maps), ids, rendering)
+            tables.append({k: np.array(v) for k, v in columns.items()})
+            run.metrics[f"{panel}/{explainer}_entropy"] = float(np.nanmean(columns["entropy"]))
+        table = concatenated(tables)
+        about = metadata({"panel": panel, "rendering": rendering})
+        write_table(DATA / "complexity" / f"{panel}.parquet", table, about)

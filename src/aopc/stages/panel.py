@@ -4,17 +4,19 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from aopc.controls import Controls
 from aopc.datasets.dataset import Dataset
 from aopc.errors import InputError
 from aopc.models.inference import best_device
 from aopc.models.network_file import load_network
 from aopc.models.preprocessing import Preprocessing
+from aopc.protocol import Protocol
 from aopc.settings import checked
 from aopc.stages.stage import DATA, section
 from aopc.streams import Stream
@@ -35,12 +37,15 @@ class PanelSettings:
         Side of a region in pixels.
     title
         In the figures.
+    stands_for
+        Which of the paper's data sets it is or mirrors: its claims are read on it. None: none.
     """
 
     network: str
     images: int | None
     region_size: int
     title: str
+    stands_for: Literal["ilsvrc2012", "sun397", "places205"] | None = None
 
 
 def panel_settings(params: dict[str, Any], name: str) -> PanelSettings:
@@ -52,6 +57,43 @@ def panel_settings(params: dict[str, Any], name: str) -> PanelSettings:
         If one is missing, not known, or of another type.
     """
     return checked(PanelSettings, f"params.yaml: panels.{name}", section(params, "panels", name))
+
+
+def panels_of_the_paper(params: dict[str, Any]) -> dict[str, str]:
+    """The paper's name of a data set → the panel that stands for it.
+
+    Raises
+    ------
+    InputError
+        If two panels stand for the same one; the claims could be read on either.
+    """
+    found: dict[str, str] = {}
+    for name in section(params, "panels"):
+        paper = panel_settings(params, name).stands_for
+        if paper is not None and paper in found:
+            raise InputError(
+                f"params.yaml: the panels {found[paper]} and {name} both stand for {paper}; take"
+                " stands_for out of one"
+            )
+        if paper is not None:
+            found[paper] = name
+    return found
+
+
+def panel_protocol(params: dict[str, Any], name: str) -> Protocol:
+    """The settings of region perturbation on one panel. Errors as in :func:`panel_settings`."""
+    return checked(
+        Protocol,
+        "params.yaml: perturbation",
+        section(params, "perturbation"),
+        region_size=panel_settings(params, name).region_size,
+        seed=section(params, "seed"),
+    )
+
+
+def control_settings(params: dict[str, Any]) -> Controls:
+    """The settings of the controls. Errors as in :func:`panel_settings`."""
+    return checked(Controls, "params.yaml: controls", section(params, "controls"))
 
 
 @dataclass(frozen=True)

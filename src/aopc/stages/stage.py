@@ -1,8 +1,9 @@
 """What all stages share: parameters, paths, clean errors, and a note of the run for MLflow."""
 
 import inspect
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def section(params: dict[str, Any], *path: str) -> Any:
 def parts_of(count: int, size: int = PART_IMAGES) -> list[slice]:
     """Slices of at most ``size`` that cover 0 … ``count`` − 1."""
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def keep_only(folder: Path, names: Iterable[str]) -> None:
+    """Remove what else is in the folder: what an earlier run left there of settings now gone."""
+    wanted = set(names)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in wanted:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def run_stage(name: str, items: Sequence[str], work: Callable[..., None]) -> int:
