@@ -123,11 +123,11 @@ def layers_of(model: nn.Module) -> list[Layer]:
     return [
         (
             name.replace(".", "/"),
-            _KINDS[type(module)],
+            _kind(module),
             [p.detach().numpy() for p in module.parameters()],
         )
         for name, module in model.named_modules()
-        if type(module) in _KINDS
+        if _kind(module)
     ]
 
 
@@ -135,3 +135,7 @@ def write_network(path: Path, model: nn.Module, *, v1: bool = False, legacy: boo
     """The network as a ``.caffemodel`` file."""
     path.write_bytes(caffemodel(layers_of(model), v1=v1, legacy=legacy))
     return path
+
+
+def _kind(module: nn.Module) -> str | None:
+    return next((name for kind, name in _KINDS.items() if isinstance(module, kind)), None)

@@ -83,7 +83,14 @@ def page(shown: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pat
         {p["stands_for"]: name for name, p in panels.items() if "stands_for" in p},
         ["centre-first", "image-edges"],
         [shown["panel"]],
-        Facts("default", "make repro", "0123456789", "f00d", stages),
+        Facts(
+            "default",
+            "make repro",
+            "0123456789",
+            "f00d",
+            stages,
+            "http://127.0.0.1:5000/#/experiments/1/runs/9",
+        ),
     )
 
 
@@ -216,15 +223,16 @@ AGREEMENT = {
 
 
 def test_the_conclusion_depends_on_what_changes_it_measurably() -> None:
-    (sentence,) = words.on_choices(AGREEMENT, {"p": "Pictures", "q": "none"})
-    assert "undecided on these 40 images" in sentence
-    assert "As open is it where f is the softmax probability" in sentence
-    assert (
-        "depends on the choice: where ABPC: least relevant first too, LRP is not best" in sentence
-    )
-    assert "depends on the choice: where regions replaced by mean, LRP is best" in sentence
-    assert "Where regions replaced by blur, LRP is best" in sentence
-    assert sentence.count("does not differ measurably") == 1
+    first, *others = words.on_choices(AGREEMENT, {"p": "Pictures", "q": "none"})
+    assert "undecided on these 40 images" in first
+    assert "As open is it where f is the softmax probability" in first
+    lerf, mean, blur = others
+    assert "depends on the choice: where regions are removed least relevant first, too" in lerf
+    assert "LRP is not best" in lerf
+    assert "−0.90 [−1.30, −0.50]" in lerf
+    assert "depends on the choice: where regions are replaced by the image's mean colour" in mean
+    assert blur.startswith("Pictures: where regions are blurred, LRP is best")
+    assert "does not differ measurably" in blur
 
 
 def test_further_explainers_are_above_where_the_interval_says_so() -> None:
@@ -294,6 +302,7 @@ def test_the_page_stands_alone(page: Path) -> None:
     ):
         assert fact in text
     assert "http://127.0.0.1:5000/#/experiments/1/runs/2" in text
+    assert text.count("http://127.0.0.1:5000/#/experiments/1/runs/9") == len(CAPTIONS)
     assert "<b>second" not in text  # names are data, not markup
 
 

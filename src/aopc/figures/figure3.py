@@ -8,7 +8,15 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from aopc.figures.style import PAGE, house_style, show_heatmap, show_image, style_of, take_legend
+from aopc.figures.style import (
+    PAGE,
+    bare,
+    house_style,
+    show_heatmap,
+    show_image,
+    style_of,
+    take_legend,
+)
 
 
 def draw_figure3(
@@ -53,10 +61,17 @@ def draw_figure3(
         order = list(dict.fromkeys(columns["explainer"].tolist()))
         networks = ["no pooling", "pooling"]
         counts = [int((columns["network"] == n).sum() / max(1, len(order))) for n in networks]
+        known = np.isfinite(columns["similarity"].astype(float))
+        if not known.any():
+            axis.text(
+                0.5, 0.5, "too few images of one class", ha="center", transform=axis.transAxes
+            )
+            bare(axis)
+            return figure
         sns.boxplot(
-            x=columns["network"],
-            y=columns["similarity"].astype(float),
-            hue=columns["explainer"],
+            x=columns["network"][known],
+            y=columns["similarity"][known].astype(float),
+            hue=columns["explainer"][known],
             order=networks,
             hue_order=order,
             palette={e: style_of(e, order)[1] for e in order},

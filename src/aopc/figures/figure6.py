@@ -1,5 +1,6 @@
 """Figure 6: the first images of a data set with all their heatmaps."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ def draw_figure6(
         axes = figure.subplots(1 + len(heatmaps), count, squeeze=False)
         for column in range(count):
             show_image(axes[0, column], images[column])
-            axes[0, column].set_title(captions[column][:14], size=6.5)
+            axes[0, column].set_title(_two_lines(captions[column]), size=6.5)
             for row, maps in enumerate(heatmaps.values(), start=1):
                 show_heatmap(axes[row, column], maps[column])
         labels = ["image", *(style_of(e, list(heatmaps))[0] for e in heatmaps)]
@@ -46,3 +47,8 @@ def draw_figure6(
             axes[row, 0].set_ylabel(label.replace(" ", "\n", 1), size=6.5)
         figure.suptitle(title, size=8)
     return figure
+
+
+def _two_lines(caption: str) -> str:
+    """A class name as wide as a column, and no longer than two lines."""
+    return "\n".join(textwrap.wrap(caption, 15, max_lines=2, placeholder="…"))

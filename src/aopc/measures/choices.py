@@ -26,15 +26,18 @@ ABPC = "abpc"
 MASS = "relevance on the object"
 POINTING = "pointing game"
 
-#: What each choice is, in words.
+#: What each choice is, in words that follow "where".
 WORDS = {
-    PAPER: "AOPC as the paper takes it",
+    PAPER: "AOPC is as the paper takes it",
     PROBABILITY: "f is the softmax probability",
-    ABPC: "ABPC: least relevant first too",
-    DROPOUT: "dropout active",
-    SPATIAL: "AOPC above that of the same heatmap at random places",
-    MASS: "share of the positive relevance on the object",
-    POINTING: "the most relevant pixel lies on the object",
+    ABPC: "regions are removed least relevant first, too (ABPC)",
+    DROPOUT: "dropout is active",
+    "dirichlet": "regions are replaced by Dirichlet noise",
+    "mean": "regions are replaced by the image's mean colour",
+    "blur": "regions are blurred",
+    SPATIAL: "AOPC is counted from that of the same heatmap at random places",
+    MASS: "heatmaps are judged by how much relevance lies on the object",
+    POINTING: "heatmaps are judged by whether their maximum lies on the object",
 }
 
 #: Measured in units of the class score, as AOPC is: leads under them can be compared with it.

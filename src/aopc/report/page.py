@@ -51,7 +51,9 @@ class Facts:
     commit, lock
         Of the code, and the hash of dvc.lock; None where there is none.
     stages
-        Last run of each stage.
+        Last run of each stage here. A stage whose results were the committed ones already did not run.
+    pipeline
+        Where MLflow shows the last run of the pipeline.
     """
 
     profile: str
@@ -59,6 +61,7 @@ class Facts:
     commit: str
     lock: str | None
     stages: Sequence[LoggedRun]
+    pipeline: str | None = None
 
 
 def write_page(
@@ -88,6 +91,7 @@ def write_page(
     """
     claims, metrics = read_json(reports / "claims.json"), read_json(reports / "metrics.json")
     links = {logged.run.name: logged.link for logged in facts.stages}
+    links["pipeline"] = facts.pipeline
     text = (
         _environment()
         .get_template("page.html.j2")
@@ -264,6 +268,9 @@ def _figure(
         link = links.get(stage)
         if link:
             given.append((f"MLflow run of {stage}", link))
+    whole = links.get("pipeline")
+    if whole:
+        given.append(("MLflow run of the pipeline", whole))
     whys = [claims[c]["reading"] for c in caption.claims if claims[c]["verdict"] == "could not run"]
     missing = f"Not drawn on this profile: {whys[0]}." if whys else "Not drawn on this profile."
     return {

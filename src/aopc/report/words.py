@@ -30,11 +30,12 @@ def _rows(table: Table, **wanted: str) -> list[dict[str, Any]]:
 
 
 def _of(choice: str) -> str:
-    return WORDS.get(choice, f"regions replaced by {choice}")
+    return WORDS.get(choice, f"regions are replaced by {choice}")
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
-    return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"
+    numbers = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*numbers).replace("-", "−")
 
 
 def label(explainer: str) -> str:
@@ -71,19 +72,19 @@ def on_choices(agreement: Table, titles: Mapping[str, str]) -> list[str]:
             parts.append(f"As open is it where {_joined([_of(r['choice']) for r in same])}.")
         elif same:
             parts.append(f"The same comes out where {_joined([_of(r['choice']) for r in same])}.")
-        parts += [
-            f"It depends on the choice: where {_of(r['choice'])}, {_outcome_of(r)}."
+        sentences.append(" ".join(parts))
+        sentences += [
+            f"{title}: it depends on the choice: where {_of(r['choice'])}, {_outcome_of(r)}."
             for r in depends
         ]
-        parts += [
-            f"Where {_of(r['choice'])}, {_outcome_of(r)}, but that lead does not differ measurably from"
-            " the one under the paper's choice."
+        sentences += [
+            f"{title}: where {_of(r['choice'])}, {_outcome_of(r)}; that lead does not differ measurably"
+            " from the one under the paper's choice."
             if np.isfinite(r["change"])
-            else f"Where {_of(r['choice'])}, {_outcome_of(r)}; the units are others."
+            else f"{title}: where {_of(r['choice'])}, {_outcome_of(r)}; the units are others."
             for r in rest
             if r not in same
         ]
-        sentences.append(" ".join(parts))
     return sentences
 
 
@@ -99,8 +100,12 @@ def _outcome_of(row: Mapping[str, Any]) -> str:
     return (
         f"{_OUTCOME[row['lrp_is_best']]} (lead over {label(row['closest'])}"
         f" {_interval(row, 'lead')}; rank correlation with the paper's choice"
-        f" {row['rho']:.2f} [{row['low']:.2f}, {row['high']:.2f}])"
+        f" {_rho(row)})"
     )
+
+
+def _rho(row: Mapping[str, Any]) -> str:
+    return f"{row['rho']:.2f} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "−")
 
 
 def on_space(spatial: Table, titles: Mapping[str, str]) -> list[str]:
@@ -195,8 +200,7 @@ def on_ground_truth(truth: Table, agreement: Table, titles: Mapping[str, str]) -
         if agrees:
             row = agrees[0]
             said += (
-                f". Its ranking and AOPC's have ρ = {row['rho']:.2f} [{row['low']:.2f},"
-                f" {row['high']:.2f}] over {row['explainers']} explainers"
+                f". Its ranking and AOPC's have ρ = {_rho(row)} over {row['explainers']} explainers"
             )
         sentences.append(f"{said}.")
     return sentences

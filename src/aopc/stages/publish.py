@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
 from aopc.errors import InputError
 from aopc.explainers import BLIND, RANDOM
@@ -22,7 +23,7 @@ from aopc.stages.panel import (
 from aopc.stages.stage import DATA, JOURNAL, PARAMS, REPORTS, section
 from aopc.tables import atomic, file_hash, read_array, write_json
 from aopc.tracking.journal import StageRun, git_commit
-from aopc.tracking.store import log_pending
+from aopc.tracking.store import PIPELINE, log_pending
 
 README = Path("README.md")
 LOCK = Path("dvc.lock")
@@ -62,14 +63,25 @@ def _page(params: dict[str, Any]) -> Path:
     settings = {name: panel_settings(params, name) for name in section(params, "panels")}
     name = profile().removeprefix("profiles/")
     command = "make repro" if name == "default" else f"make repro PROFILE={name}"
-    stages = [LoggedRun(found, link) for found, link in JOURNAL.last_runs()]
+    runs = [LoggedRun(found, link) for found, link in JOURNAL.last_runs()]
+    # Runs of stages that params.yaml no longer has are kept as well.
+    current = YAML(typ="safe").load(LOCK)["stages"] if LOCK.exists() else {}
+    stages = [r for r in runs if r.run.name in current]
+    pipeline = next((r.link for r in runs if r.run.name == PIPELINE), None)
     return write_page(
         REPORTS,
         {panel: s.title for panel, s in settings.items()},
         panels_of_the_paper(params),
         [e for e in BLIND if e in control_settings(params).explainers],
         [_viewer_panel(params, panel, len(settings)) for panel in settings],
-        Facts(name, command, git_commit(), file_hash(LOCK) if LOCK.exists() else None, stages),
+        Facts(
+            name,
+            command,
+            git_commit(),
+            file_hash(LOCK) if LOCK.exists() else None,
+            stages,
+            pipeline,
+        ),
     )
 
 

@@ -92,10 +92,14 @@ class Journal:
 
     def logged(self, path: Path, run: StageRun, link: str | None) -> None:
         """A note is in MLflow now: it waits no longer, and is kept as the stage's last run."""
+        self.keep(run, link)
+        path.unlink()
+
+    def keep(self, run: StageRun, link: str | None) -> None:
+        """Remember a run, of a stage or of the whole pipeline, and where MLflow shows it."""
         last = self._folder / "last" / f"{run.name}.json"
         last.parent.mkdir(parents=True, exist_ok=True)
         last.write_text(json.dumps({"run": asdict(run), "link": link}), encoding="utf-8")
-        path.unlink()
 
     def last_runs(self) -> list[tuple[StageRun, str | None]]:
         """The last successful run of each stage here, logged or not, and where MLflow shows it."""

@@ -14,6 +14,8 @@ from aopc.tracking.journal import Journal, StageRun
 EXPERIMENT = "aopc"
 DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
+#: The parent run's name.
+PIPELINE = "pipeline"
 #: Where `make ui` shows the database.
 LOCAL_UI = "http://127.0.0.1:5000"
 
@@ -91,7 +93,7 @@ def _log(
         experiment_id = experiment.experiment_id
     runs = [run for _, run in notes]
     parent = StageRun(
-        name="pipeline",
+        name=PIPELINE,
         params=params,
         metrics={"stages": float(len(runs)), "stage_seconds": sum(r.end - r.start for r in runs)},
         artifacts=[str(f) for f in files] + [a for r in runs for a in r.artifacts],
@@ -108,6 +110,7 @@ def _log(
         if run.name == "claims":
             parent.metrics |= run.metrics
     parent_id = _log_run(client, experiment_id, parent, None)
+    journal.keep(parent, _link(uri, experiment_id, parent_id))
     for path, run in notes:
         run_id = _log_run(client, experiment_id, run, parent_id)
         journal.logged(path, run, _link(uri, experiment_id, run_id))
