@@ -136,7 +136,7 @@ def draw_agreement(table: Table, panel_titles: Mapping[str, str]) -> Figure:
         axis.set_yticks(range(len(choices)), [label_of(c).replace("\n", " ") for c in choices])
         axis.invert_yaxis()
         axis.set_xlim(-1.05, 1.05)
-        count, images = int(columns["explainers"].max()), int(columns["images"].max())
+        count, images = (int(columns[c][shown].max()) for c in ("explainers", "images"))
         axis.set_xlabel(
             f"rank correlation ρ with AOPC as the paper takes it\n({count} explainers; n ≤ {images} images)"
         )

@@ -191,7 +191,7 @@ def on_ground_truth(truth: Table, agreement: Table, titles: Mapping[str, str]) -
         chance = next((r["mean"] for r in rows if r["explainer"] == "random"), None)
         best = max(rows, key=lambda r: r["mean"])
         said = (
-            f"{title}: most on the object has {label(best['explainer'])}, {100 * best['mean']:.0f} %"
+            f"{title}: {label(best['explainer'])} has most on the object, {100 * best['mean']:.0f} %"
             f" [{100 * best['low']:.0f}, {100 * best['high']:.0f}] of its positive relevance"
         )
         if chance is not None:
