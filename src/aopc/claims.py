@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aopc.controls import DROPOUT
 from aopc.explainers import RANDOM
+from aopc.measures.choices import LRP
 from aopc.measures.correlation import permutation_p, rank_correlation
 from aopc.measures.curves import aopc_curves
 from aopc.measures.hypotheses import (
@@ -39,7 +40,7 @@ PAPER_DATA: dict[str, str] = {
     "places205": "MIT Places",
 }
 
-LRP, EPSILONS = "lrp-alpha2-beta1", ("lrp-epsilon-0.01", "lrp-epsilon-100")
+EPSILONS = ("lrp-epsilon-0.01", "lrp-epsilon-100")
 SENSITIVITY, DECONVOLUTION = "sensitivity-l2", "deconvolution-l2"
 SENSITIVITIES = ("sensitivity-l2", "sensitivity-linf")
 DECONVOLUTIONS = ("deconvolution-l2", "deconvolution-linf")

@@ -76,29 +76,45 @@ def _distance(found: Mapping[str, Any]) -> str:
     return f"{lead if reading['side'] == 'above' else -lead:+.2f}"
 
 
-def _sizes(metrics: Metrics, stands_for: Mapping[str, str]) -> list[str]:
-    lines = []
-    here = [p for p in PAPER_DATA if p in stands_for]
+def size_ratios(metrics: Metrics, stands_for: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Table I as ratios to sensitivity: one row a format × method × data set of the paper.
+
+    Keys: format, method, data_set (the paper's), panel, paper, ours (a ratio, no unit). Parameters as
+    of :func:`results_table`.
+    """
+    rows = []
     for measure, label in (("png_kb", "PNG"), ("jpeg_kb", "JPEG")):
         for method, words in (("deconvolution-l2", "deconvolution"), ("lrp-alpha2-beta1", "LRP")):
-            papers, ours, names = [], [], []
-            for paper in here:
-                found = metrics[stands_for[paper]]
-                if method not in found or REFERENCE not in found:
+            published = TABLE_1[measure]
+            for paper, name in PAPER_DATA.items():
+                found = metrics.get(stands_for.get(paper, ""), {})
+                size, reference = (found.get(e, {}).get(measure) for e in (method, REFERENCE))
+                if not size or not reference:
                     continue
-                size, reference = found[method][measure], found[REFERENCE][measure]
-                if size is None or reference is None:
-                    continue
-                papers.append(TABLE_1[measure][method][paper] / TABLE_1[measure][REFERENCE][paper])
-                ours.append(size / reference)
-                names.append(PAPER_DATA[paper])
-            if ours:
-                differences = [o - p for o, p in zip(ours, papers, strict=True)]
-                lines.append(
-                    f"| **Table I** {label} size, {words} / sensitivity, {' / '.join(names)}: {_list(papers)} |"
-                    f" {_list(ours)} | {_list(differences, sign='+')} | – | `dvc repro figures` |"
+                rows.append(
+                    {
+                        "format": label,
+                        "method": words,
+                        "data_set": name,
+                        "panel": stands_for[paper],
+                        "paper": published[method][paper] / published[REFERENCE][paper],
+                        "ours": size / reference,
+                    }
                 )
-    return lines
+    return rows
+
+
+def _sizes(metrics: Metrics, stands_for: Mapping[str, str]) -> list[str]:
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in size_ratios(metrics, stands_for):
+        groups.setdefault((row["format"], row["method"]), []).append(row)
+    return [
+        f"| **Table I** {label} size, {method} / sensitivity,"
+        f" {' / '.join(r['data_set'] for r in rows)}: {_list([r['paper'] for r in rows])} |"
+        f" {_list([r['ours'] for r in rows])} |"
+        f" {_list([r['ours'] - r['paper'] for r in rows], sign='+')} | – | `dvc repro figures` |"
+        for (label, method), rows in groups.items()
+    ]
 
 
 def _list(values: list[float], sign: str = "") -> str:

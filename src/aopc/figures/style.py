@@ -56,18 +56,22 @@ def style_of(explainer: str, others: Sequence[str]) -> tuple[str, str, tuple[flo
     return explainer, _DEALT[users.index(explainer) % len(_DEALT)], _SOLID
 
 
-def show_heatmap(axis: Axes, heatmap: NDArray[np.floating]) -> None:
-    """A heatmap as a picture: diverging around zero where it has negative values, else sequential."""
+def colour_range(heatmap: NDArray[np.floating]) -> tuple[float, float, str]:
+    """The values (H, W) drawn in the first and in the last colour, and the colour map's name.
+
+    Symmetric around zero and diverging where the heatmap has negative values, else from zero.
+    """
     values = np.nan_to_num(np.asarray(heatmap, dtype=np.float64))
     limit = float(np.quantile(np.abs(values), DRAWN_UP_TO)) or float(np.abs(values).max()) or 1.0
     signed = bool((values < 0).any())
-    axis.imshow(
-        values,
-        cmap=DIVERGING if signed else SEQUENTIAL,
-        vmin=-limit if signed else 0.0,
-        vmax=limit,
-        interpolation="nearest",
-    )
+    return (-limit, limit, DIVERGING) if signed else (0.0, limit, SEQUENTIAL)
+
+
+def show_heatmap(axis: Axes, heatmap: NDArray[np.floating]) -> None:
+    """A heatmap as a picture: diverging around zero where it has negative values, else sequential."""
+    low, high, colours = colour_range(heatmap)
+    values = np.nan_to_num(np.asarray(heatmap, dtype=np.float64))
+    axis.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
     bare(axis)
 
 

@@ -13,7 +13,7 @@ import jinja2
 from PIL import Image
 
 from aopc.claims import PAPER_DATA
-from aopc.figures.results import REFERENCE, TABLE_1
+from aopc.figures.results import size_ratios
 from aopc.report import words
 from aopc.report.captions import CAPTIONS, Caption
 from aopc.tables import atomic, read_csv, read_json
@@ -303,27 +303,17 @@ def _picture(file: Path, caption: Caption, titles: Mapping[str, str]) -> dict[st
 def _sizes(
     metrics: Mapping[str, Any], stands_for: Mapping[str, str], titles: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    rows = []
-    for measure, label in (("png_kb", "PNG"), ("jpeg_kb", "JPEG")):
-        for method, name in (("deconvolution-l2", "deconvolution"), ("lrp-alpha2-beta1", "LRP")):
-            for paper, data_set in PAPER_DATA.items():
-                found = metrics.get(stands_for.get(paper, ""), {})
-                if method not in found or REFERENCE not in found:
-                    continue
-                size, reference = found[method][measure], found[REFERENCE][measure]
-                published = TABLE_1[measure][method][paper] / TABLE_1[measure][REFERENCE][paper]
-                ours = size / reference if size and reference else None
-                rows.append(
-                    {
-                        "measure": f"{label}, {name}",
-                        "data_set": data_set,
-                        "panel": titles[stands_for[paper]],
-                        "paper": published,
-                        "ours": ours,
-                        "difference": None if ours is None else ours - published,
-                    }
-                )
-    return rows
+    return [
+        {
+            "measure": f"{row['format']}, {row['method']}",
+            "data_set": row["data_set"],
+            "panel": titles[row["panel"]],
+            "paper": row["paper"],
+            "ours": row["ours"],
+            "difference": row["ours"] - row["paper"],
+        }
+        for row in size_ratios(metrics, stands_for)
+    ]
 
 
 def _depends(

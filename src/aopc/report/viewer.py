@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aopc.explainers import RANDOM
-from aopc.figures.style import DIVERGING, DRAWN_UP_TO, SEQUENTIAL, style_of
+from aopc.figures.style import colour_range, style_of
 from aopc.models.preprocessing import Preprocessing
 from aopc.perturbation.engine import Curves
 from aopc.perturbation.regions import Grid, heatmap_orders, random_orders, ranks_of
@@ -38,11 +38,10 @@ def picture(pixels: NDArray[np.uint8], *, colours: NDArray[np.uint8] | None = No
 
 def heatmap_picture(heatmap: NDArray[np.floating]) -> str:
     """A heatmap in the colours of the figures."""
+    low, high, colours = colour_range(heatmap)
     values = np.nan_to_num(np.asarray(heatmap, dtype=np.float64))
-    limit = float(np.quantile(np.abs(values), DRAWN_UP_TO)) or float(np.abs(values).max()) or 1.0
-    signed = bool((values < 0).any())
-    share = np.clip((values / limit + 1) / 2 if signed else values / limit, 0, 1)
-    palette = colormaps[DIVERGING if signed else SEQUENTIAL](np.arange(256))[:, :3]
+    share = np.clip((values - low) / (high - low), 0, 1)
+    palette = colormaps[colours](np.arange(256))[:, :3]
     return picture(
         np.round(share * 255).astype(np.uint8), colours=np.round(palette * 255).astype(np.uint8)
     )
