@@ -63,7 +63,7 @@ def _scatter(
     other: str,
     titles: Mapping[str, str],
 ) -> None:
-    highest = 0.0
+    highest, counts = 0.0, []
     for i, (name, title) in enumerate(titles.items()):
         rows = {
             e: (columns["data_set"] == name) & (columns["explainer"] == e) for e in (LRP, other)
@@ -80,12 +80,16 @@ def _scatter(
             linewidths=0,
             color=PANEL_COLOURS[i % 6],
             marker=PANEL_MARKERS[i % 6],
-            label=f"{title} (n = {both.sum()})",
+            label=title,
         )
         highest = max([highest, *x, *y])
+        counts.append(int(both.sum()))
     axis.plot([0, highest * 1.05], [0, highest * 1.05], color="#666666", linewidth=0.8)
     axis.set_xlim(0, highest * 1.05)
     axis.set_ylim(0, highest * 1.05)
+    # Images on which one of the two heatmaps is zero are left out, so each plot has its own n.
+    spread = f"{min(counts)}–{max(counts)}" if len(set(counts)) > 1 else f"{max(counts, default=0)}"
+    axis.set_title(f"n = {spread} a data set" if len(titles) > 1 else f"n = {spread}")
     axis.set_xlabel(f"{style_of(other, [])[0]}: PNG size (KB)")
     axis.set_ylabel(f"{style_of(LRP, [])[0]}: PNG size (KB)")
 
@@ -108,11 +112,12 @@ def _boxes(
         linewidth=0.7,
         ax=axis,
     )
-    counts = [
-        int((drawn & (columns["data_set"] == n) & (columns["explainer"] == LRP)).sum())
-        for n in titles
-    ]
-    ticks = [f"{title} (n = {c})" for title, c in zip(titles.values(), counts, strict=True)]
+    ticks = []
+    for name, title in titles.items():
+        here = drawn & (columns["data_set"] == name)
+        counts = {int((here & (columns["explainer"] == e)).sum()) for e in explainers}
+        spread = f"{min(counts)}–{max(counts)}" if len(counts) > 1 else f"{max(counts)}"
+        ticks.append(f"{title} (n = {spread})")
     axis.set_xticks(range(len(ticks)), ticks)
     axis.set_xlabel("")
     axis.set_ylabel("entropy of the heatmap (bit)")

@@ -20,7 +20,10 @@ def table1_rows(metrics: Metrics, explainers: list[str]) -> list[list[str]]:
             cells = []
             for explainer in explainers:
                 found = by_explainer[explainer]
-                cells.append(_cell(*(found[f"{measure}{end}"] for end in ("", "_low", "_high"))))
+                cell = _cell(*(found[f"{measure}{end}"] for end in ("", "_low", "_high")))
+                drawn = found["images"] - found["zero_heatmaps"]
+                # Heatmaps of nothing are left out of the mean.
+                cells.append(cell if drawn == found["images"] else f"{cell}\n(n = {drawn})")
             images = by_explainer[explainers[0]]["images"]
             rows.append([title, f"{data_set}\n(n = {images})", *cells])
     return rows
