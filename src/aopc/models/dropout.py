@@ -70,8 +70,8 @@ def _masking(layer: str, image_ids: list[str], seed: int) -> Any:
         if not isinstance(module, nn.Dropout):  # Dropout1d and so on drop whole channels
             shape = (shape[0], *[1] * (len(shape) - 1))
         if shape not in known:
-            drawn = [Stream(seed, "dropout", layer, i).uniform(shape) for i in image_ids]
-            known[shape] = torch.from_numpy(np.stack(drawn))
+            drawn = {i: Stream(seed, "dropout", layer, i).uniform(shape) for i in set(image_ids)}
+            known[shape] = torch.from_numpy(np.stack([drawn[i] for i in image_ids]))
         kept = (known[shape][: len(output)] >= module.p).to(output)
         return output * kept / (1 - module.p) if module.p < 1 else output * kept
 

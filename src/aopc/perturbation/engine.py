@@ -3,8 +3,8 @@
 Samek et al., section III, equations 8 to 10.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,24 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.errors import InputError
-from aopc.models.dropout import active_dropout
-from aopc.models.inference import (
-    as_images,
-    default_batch_size,
-    device_of,
-    evaluating,
-    logits_of,
-    targets_or_predictions,
-)
+from aopc.models.inference import as_images, device_of, evaluating, targets_or_predictions
+from aopc.perturbation.arithmetic import Arithmetic, computing_in
 from aopc.perturbation.regions import (
     ORDERS,
     Grid,
     Order,
     heatmap_orders,
     random_orders,
-    ranks_of,
 )
 from aopc.perturbation.removal import REMOVALS, Removal, ValueRange
+from aopc.perturbation.runners import Runners
+from aopc.perturbation.trajectories import Images, Trajectories, target_scores
 from aopc.progress import Progress, silent
 from aopc.registry import nearest, resolve
 from aopc.streams import Stream
@@ -66,6 +60,53 @@ class Curves:
         return len(steps) + steps.size
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """In which orders the regions of each image are removed.
+
+    Attributes
+    ----------
+    orders
+        (N, K, R) int64: K orders an image.
+    usable
+        (N,): which images have any; the curves of the others are NaN.
+    """
+
+    orders: NDArray[np.int64]
+    usable: NDArray[np.bool_]
+
+    @classmethod
+    def of_heatmaps(
+        cls,
+        grid: Grid,
+        heatmaps: Tensor | NDArray[np.floating],
+        order: Order,
+        image_ids: Sequence[str],
+        seed: int,
+    ) -> "Ranking":
+        """One order an image, by its heatmap (N, H, W). A heatmap that is not finite is not usable.
+
+        Raises
+        ------
+        InputError
+            If the heatmaps have another shape.
+        """
+        maps = _as_heatmaps(heatmaps, (len(image_ids), grid.height, grid.width))
+        usable = np.isfinite(maps).all(axis=(1, 2))
+        orders = heatmap_orders(grid, np.nan_to_num(maps), order, image_ids, seed)[:, None]
+        return cls(orders, usable)
+
+    @classmethod
+    def at_random(
+        cls, grid: Grid, image_ids: Sequence[str], count: int, repeats: int, seed: int
+    ) -> "Ranking":
+        """``count`` random orders an image, rounded up to a multiple of the repeats."""
+        # A multiple, so that each noise counts alike, as it does for a heatmap.
+        rounded = count if count < repeats else -(-count // repeats) * repeats
+        orders = random_orders(grid, image_ids, rounded, seed)
+        return cls(orders, np.ones(len(image_ids), dtype=bool))
+
+
 def perturbation_curves(
     model: nn.Module,
     images: Tensor | NDArray[np.floating],
@@ -83,6 +124,8 @@ def perturbation_curves(
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
     dropout_seed: int | None = None,
+    arithmetic: Arithmetic = "float32",
+    incremental: bool = True,
     progress: Progress = silent,
 ) -> Curves:
     """Remove regions in the order of the heatmaps and record the target's score at each step.
@@ -123,11 +166,18 @@ def perturbation_curves(
     image_ids
         N different names which key the random values; None: 0, 1, …
     batch_size
-        Images a forward pass; None: chosen by image size and device.
+        Images a forward pass, and trajectories at once where they are computed incrementally; None:
+        by the network, the images' size and the device. It is halved where memory runs out.
     dropout_seed
         Perturb the images before the network with its dropout layers active, as in training, with
         masks keyed by this seed and the image's id, so that an image meets one and the same thinned
         network at every step and under every explainer; None: they are off.
+    arithmetic
+        In what the network computes: "float32" (IEEE), "tf32" (on GPUs that have it) or "bfloat16",
+        which are faster and less exact (:mod:`aopc.perturbation.arithmetic`).
+    incremental
+        Compute at each step only what the removed region can change, where the network allows that
+        and it pays; the curves are the same up to rounding. False: full passes only.
     progress
         Is told of finished images; see :mod:`aopc.progress`.
 
@@ -151,174 +201,277 @@ def perturbation_curves(
         raise InputError("repeats and orders_per_image must be at least 1")
     if order not in ORDERS:
         raise InputError(f"unknown order {order!r}: {nearest(order, ORDERS)}")
-    ids = tuple(map(str, range(len(images)) if image_ids is None else image_ids))
-    if len(ids) != len(images) or len(set(ids)) != len(ids):
-        raise InputError(f"image_ids must be {len(images)} different names; got {len(set(ids))}")
+    ids = names_of(images, image_ids)
     grid = Grid(images.shape[2], images.shape[3], region_size)
-    grid.check_steps(steps)
-    chosen = targets_or_predictions(model, images, targets)
-
     if order == "random":
-        wanted = repeats if orders_per_image is None else orders_per_image
-        # A multiple of the repeats, so that each noise counts alike, as it does for a heatmap.
-        count = wanted if wanted < repeats else -(-wanted // repeats) * repeats
-        orders = random_orders(grid, ids, count, seed)
-        usable = np.ones(len(images), dtype=bool)
+        count = repeats if orders_per_image is None else orders_per_image
+        ranking = Ranking.at_random(grid, ids, count, repeats, seed)
+    elif heatmaps is None:
+        raise InputError("heatmaps are needed for the orders morf and lerf")
     else:
-        maps = _as_heatmaps(heatmaps, images)
-        usable = np.isfinite(maps).all(axis=(1, 2))
-        orders = heatmap_orders(grid, np.nan_to_num(maps), order, ids, seed)[:, None]
-    ranks = ranks_of(orders)
+        ranking = Ranking.of_heatmaps(grid, heatmaps, order, ids, seed)
+    return ranked_curves(
+        model,
+        images,
+        {"": ranking},
+        targets,
+        grid=grid,
+        steps=steps,
+        repeats=repeats,
+        removal=removal,
+        seed=seed,
+        value_range=value_range,
+        image_ids=ids,
+        batch_size=batch_size,
+        dropout_seed=dropout_seed,
+        arithmetic=arithmetic,
+        incremental=incremental,
+        progress=progress,
+    )[""]
 
-    trajectories = max(orders.shape[1], repeats)
-    logits = np.full((len(images), trajectories, steps + 1), np.nan, dtype=np.float32)
-    probabilities = logits.copy()
+
+def ranked_curves(
+    model: nn.Module,
+    images: Tensor,
+    rankings: Mapping[str, Ranking],
+    targets: Tensor | NDArray[np.integer] | None = None,
+    *,
+    grid: Grid,
+    steps: int,
+    repeats: int,
+    removal: str | Removal,
+    seed: int,
+    image_ids: Sequence[str],
+    value_range: ValueRange | None = None,
+    batch_size: int | None = None,
+    dropout_seed: int | None = None,
+    arithmetic: Arithmetic = "float32",
+    incremental: bool = True,
+    progress: Progress = silent,
+) -> dict[str, Curves]:
+    """The curves of several rankings of the same images, which share what they can.
+
+    That is the images and their noise on the device, the unperturbed pass, and the activations that
+    incremental inference starts from. The curves of a ranking do not depend on the others.
+
+    ``rankings`` are by any name; the other parameters, and errors, are those of
+    :func:`perturbation_curves`.
+    """
+    grid.check_steps(steps)
+    chosen = targets_or_predictions(model, images, targets).numpy()
     replace: Removal = (
         resolve("removal", REMOVALS, removal) if isinstance(removal, str) else removal
     )
-    values = value_range or _value_range_of(images)
-    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
-    pixel_ranks = _PixelRanks(grid, device_of(model))
-    layout = _Layout()
-
-    with torch.inference_mode(), evaluating(model):
-        for i in range(len(images)):
-            if not usable[i]:
-                progress(1)
+    results = {name: _nothing(r, repeats, steps) for name, r in rankings.items()}
+    count = len(images) * repeats
+    with (
+        torch.inference_mode(),
+        evaluating(model),
+        computing_in(arithmetic, device_of(model)),
+        _Noise(
+            model, images, image_ids, repeats, replace, seed, value_range or _value_range_of(images)
+        ) as noise,
+    ):
+        runners = Runners(
+            model,
+            images[:1].to(device_of(model)),
+            grid,
+            steps=steps,
+            repeats=repeats,
+            count=count,
+            batch_size=batch_size,
+            dropout_seed=dropout_seed,
+            incremental=incremental,
+        )
+        start = 0
+        while start < len(images):
+            stop = min(start + runners.current.images_at_once, len(images))
+            group = _Group(model, images, chosen, image_ids, start, stop, steps, repeats, noise)
+            try:
+                done = group.compute(runners, rankings, results)
+            except (RuntimeError, MemoryError) as error:
+                runners.shrink(error)
                 continue
-            image = images[i].float().cpu().numpy()
-            scorer = _Scorer(layout, model, images[i], int(chosen[i]), ids[i])
-            noises = [
-                _on_device(
-                    replace(image, values, Stream(seed, "noise", ids[i], r)), images[i], model
-                )
-                for r in range(repeats)
-            ]
-            dropping = (
-                nullcontext()
-                if dropout_seed is None
-                else active_dropout(model, [ids[i]], dropout_seed)
-            )
-            with dropping:
-                logits[i, :, 0], probabilities[i, :, 0] = scorer.unperturbed()
-                for group in _groups(trajectories, max(1, size // steps)):
-                    noise = torch.stack([noises[t % repeats] for t in group])
-                    rank = torch.stack([pixel_ranks(ranks[i, t % orders.shape[1]]) for t in group])
-                    for first, last in _chunks(steps, size):
-                        f, p = scorer.perturbed(noise, rank, first, last)
-                        logits[i, group, first : last + 1] = f
-                        probabilities[i, group, first : last + 1] = p
-            progress(1)
-    return Curves(logits, probabilities, chosen.numpy(), ids)
+            if done:
+                progress(stop - start)
+                start = stop
+    return {
+        name: Curves(values[0], values[1], chosen, tuple(image_ids))
+        for name, values in results.items()
+    }
 
 
-class _Scorer:
-    """Scores perturbed versions of one image, built on the model's device, pixels last."""
-
-    def __init__(
-        self, layout: "_Layout", model: nn.Module, image: Tensor, target: int, name: str
-    ) -> None:
-        self._layout = layout
-        self._model = model
-        self._image = image.to(device_of(model)).permute(1, 2, 0).contiguous()
-        self._target = target
-        self._name = name
-
-    def unperturbed(self) -> tuple[float, float]:
-        f, p = self._score(self._image[None], first_step=0)
-        return float(f[0]), float(p[0])
-
-    def perturbed(
-        self, noise: Tensor, rank: Tensor, first: int, last: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Scores (G, last − first + 1) at steps ``first`` to ``last`` of G trajectories.
-
-        ``noise`` (G, H, W, C) holds the replacement images, ``rank`` (G, H, W) the ranks of the
-        pixels' regions.
-        """
-        steps = torch.arange(first, last + 1, device=rank.device, dtype=rank.dtype)
-        removed = rank[:, None] < steps[None, :, None, None]
-        batch = torch.where(removed[..., None], noise[:, None], self._image).flatten(0, 1)
-        f, p = self._score(batch, first_step=first)
-        return f.reshape(removed.shape[:2]), p.reshape(removed.shape[:2])
-
-    def _score(
-        self, batch: Tensor, first_step: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        scores = self._layout.scores(self._model, batch.permute(0, 3, 1, 2)).float()
-        if not 0 <= self._target < scores.shape[1]:
-            raise InputError(
-                f"the target of image {self._name} is class {self._target}, but the model has"
-                f" {scores.shape[1]} classes"
-            )
-        target = torch.stack([scores, scores.softmax(dim=1)])[:, :, self._target].cpu().numpy()
-        if not np.isfinite(target).all():
-            raise InputError(
-                f"the model's output is NaN or infinite for image {self._name}, at or after step"
-                f" {first_step}: check the weights, the preprocessing and the value range"
-            )
-        return target[0], target[1]
+def _nothing(ranking: Ranking, repeats: int, steps: int) -> NDArray[np.float32]:
+    """(2, N, T, L + 1) of NaN."""
+    images, orders = ranking.orders.shape[:2]
+    return np.full((2, images, max(orders, repeats), steps + 1), np.nan, dtype=np.float32)
 
 
-class _Layout:
-    """Feeds batches with the channels last, which is faster, unless the model cannot take them.
+class _Noise:
+    """The replacement images, on the model's device.
 
-    A model that flattens with ``view`` fails on them, and gets ordinary batches from then on.
+    For a GPU those of the next images are drawn by a thread, while the GPU computes.
     """
 
-    def __init__(self) -> None:
-        self._channels_last = True
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        ids: Sequence[str],
+        repeats: int,
+        removal: Removal,
+        seed: int,
+        values: ValueRange,
+    ) -> None:
+        self._images, self._ids, self._repeats = images, ids, repeats
+        self._removal, self._seed, self._values = removal, seed, values
+        self._device = device_of(model)
+        self._thread = ThreadPoolExecutor(1) if self._device.type == "cuda" else None
+        self._coming: dict[int, Future[Tensor]] = {}
 
-    def scores(self, model: nn.Module, batch: Tensor) -> Tensor:
-        if self._channels_last:
-            try:
-                return logits_of(model, batch)
-            except RuntimeError as error:
-                if "view size is not compatible" not in str(error):
-                    raise
-                self._channels_last = False
-        return logits_of(model, batch.contiguous())
+    def __enter__(self) -> "_Noise":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        """((stop − start) · repeats, H, W, C), those of an image one after the other."""
+        if self._thread is None:
+            return torch.cat([self._draw(i) for i in range(start, stop)])
+        for i in range(start, min(2 * stop - start, len(self._images))):
+            if i not in self._coming:
+                self._coming[i] = self._thread.submit(self._draw, i)
+        drawn = torch.cat([self._coming.pop(i).result() for i in range(start, stop)])
+        return drawn.pin_memory().to(self._device, non_blocking=True)
+
+    def _draw(self, index: int) -> Tensor:
+        like = self._images[index]
+        image = like.float().cpu().numpy()
+        drawn = []
+        for repeat in range(self._repeats):
+            stream = Stream(self._seed, "noise", self._ids[index], repeat)
+            replacement = self._removal(image, self._values, stream)
+            if replacement.shape != image.shape:
+                raise InputError(
+                    f"the removal must return an image of shape {image.shape};"
+                    f" it returned {replacement.shape}"
+                )
+            drawn.append(torch.from_numpy(replacement).to(like.dtype).permute(1, 2, 0))
+        return torch.stack(drawn)
 
 
-class _PixelRanks:
-    """Spreads a region's rank over its pixels, on the device."""
+class _Group:
+    """Some images, all of whose trajectories are computed together."""
 
-    def __init__(self, grid: Grid, device: torch.device) -> None:
-        self._region = torch.from_numpy(grid.region_of_pixel).to(device)
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        targets: NDArray[np.int64],
+        ids: Sequence[str],
+        start: int,
+        stop: int,
+        steps: int,
+        repeats: int,
+        noise: _Noise,
+    ) -> None:
+        self._start, self._steps, self._repeats = start, steps, repeats
+        self._targets, self._count = targets[start:stop], stop - start
+        self._ids = tuple(ids[start:stop])
+        pixels = images[start:stop].to(device_of(model)).permute(0, 2, 3, 1).contiguous()
+        self._images = Images(pixels, noise(start, stop), self._ids)
 
-    def __call__(self, ranks: NDArray[np.int32]) -> Tensor:
-        return torch.from_numpy(ranks).to(self._region.device)[self._region]
+    def compute(
+        self,
+        runners: Runners,
+        rankings: Mapping[str, Ranking],
+        results: Mapping[str, NDArray[np.float32]],
+    ) -> bool:
+        """Write the group's part of the results; False: it is to be done again, by another runner.
 
+        Raises
+        ------
+        InputError
+            If a target is no output of the model, or an output is not finite.
+        """
+        scores, shared = runners.current.unperturbed(self._images)
+        self._check_targets(scores.shape[1])
+        whole = target_scores(scores, torch.from_numpy(self._targets).to(scores.device))
+        for name, ranking in rankings.items():
+            found = results[name]
+            rows, trajectory = self._which(ranking, found.shape[2])
+            self._check(whole[:, rows].cpu().numpy()[..., None], rows, first_step=0)
+            found[:, self._start + rows, trajectory, 0] = whole.cpu().numpy()[:, rows]
+            for part in _parts(len(rows), runners.current.trajectories_at_once):
+                few = self._trajectories(ranking, rows[part], trajectory[part])
+                values = runners.current.run(self._images, shared, few, self._steps)
+                if not runners.agrees(self._images, few, values):
+                    return False
+                at = values.cpu().numpy()
+                self._check(at, rows[part], first_step=1)
+                found[:, self._start + rows[part], trajectory[part], 1:] = at
+        return True
 
-def _on_device(replacement: NDArray[np.float32], like: Tensor, model: nn.Module) -> Tensor:
-    """A replacement image (C, H, W) as (H, W, C), where and as the model takes images."""
-    if replacement.shape != tuple(like.shape):
-        raise InputError(
-            f"the removal must return an image of shape {tuple(like.shape)};"
-            f" it returned {replacement.shape}"
+    def _which(
+        self, ranking: Ranking, trajectories: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The image, counted in the group, and the trajectory of all that is to be computed."""
+        usable = np.flatnonzero(ranking.usable[self._start : self._start + self._count])
+        return np.repeat(usable, trajectories), np.tile(np.arange(trajectories), len(usable))
+
+    def _trajectories(
+        self, ranking: Ranking, rows: NDArray[np.int64], trajectory: NDArray[np.int64]
+    ) -> Trajectories:
+        return Trajectories(
+            image=rows,
+            noise=rows * self._repeats + trajectory % self._repeats,
+            target=self._targets[rows],
+            order=ranking.orders[self._start + rows, trajectory % ranking.orders.shape[1]],
         )
-    tensor = torch.from_numpy(replacement).to(device_of(model), like.dtype)
-    return tensor.permute(1, 2, 0).contiguous()
+
+    def _check_targets(self, classes: int) -> None:
+        for name, target in zip(self._ids, self._targets, strict=True):
+            if not 0 <= target < classes:
+                raise InputError(
+                    f"the target of image {name} is class {target}, but the model has {classes}"
+                    " classes"
+                )
+
+    def _check(self, values: NDArray[np.float32], rows: NDArray[np.int64], first_step: int) -> None:
+        broken = ~np.isfinite(values).all(axis=0)
+        if broken.any():
+            row, step = np.argwhere(broken)[0]
+            raise InputError(
+                f"the model's output is NaN or infinite for image {self._ids[rows[row]]} at step"
+                f" {first_step + step}: check the weights, the preprocessing and the value range"
+            )
 
 
-def _groups(count: int, size: int) -> Iterator[list[int]]:
-    for start in range(0, count, size):
-        yield list(range(start, min(start + size, count)))
+def _parts(count: int, size: int) -> list[slice]:
+    """Parts of nearly equal length, at most ``size``."""
+    bounds = np.linspace(0, count, -(-count // size) + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(bounds)]
 
 
-def _chunks(steps: int, size: int) -> Iterator[tuple[int, int]]:
-    """Steps 1 … ``steps`` in runs of nearly equal length, at most ``size``: (first, last)."""
-    bounds = np.linspace(0, steps, -(-steps // size) + 1).round().astype(int)
-    for start, stop in pairwise(bounds):
-        yield int(start) + 1, int(stop)
+def names_of(images: Tensor, image_ids: Sequence[str] | None) -> tuple[str, ...]:
+    """The images' names: those given, or their numbers.
+
+    Raises
+    ------
+    InputError
+        If there is not one name an image, all different.
+    """
+    ids = tuple(map(str, range(len(images)) if image_ids is None else image_ids))
+    if len(ids) != len(images) or len(set(ids)) != len(ids):
+        raise InputError(f"image_ids must be {len(images)} different names; got {len(set(ids))}")
+    return ids
 
 
 def _as_heatmaps(
-    heatmaps: Tensor | NDArray[np.floating] | None, images: Tensor
+    heatmaps: Tensor | NDArray[np.floating], expected: tuple[int, ...]
 ) -> NDArray[np.floating]:
-    expected = (images.shape[0], *images.shape[2:])
-    if heatmaps is None:
-        raise InputError("heatmaps are needed for the orders morf and lerf")
     maps = np.asarray(heatmaps.detach().float().cpu() if isinstance(heatmaps, Tensor) else heatmaps)
     if maps.shape != expected:
         raise InputError(

@@ -1,0 +1,75 @@
+"""How many images, or trajectories, go through the network at once.
+
+The rules depend on the network and the device's kind only, not on timings, so that a result is the
+same to the bit in every run. `benchmarks/` shows how near they come to the best sizes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aopc.models.inference import device_of
+
+#: Values of a network's largest map over one batch on a CPU. Small networks fill its caches, large
+#: ones should not leave them by far.
+_VALUES = 2**23
+#: Bytes of activations kept for all trajectories on a CPU.
+_KEPT_BYTES = 2**29
+#: The share of a GPU's memory that activations may take.
+_GPU_SHARE = 0.4
+#: Multiply–adds that take as long as reading one byte of weights from memory: of CPUs and GPUs alike
+#: about 10 in float32. A network with large fully connected layers is slow on few images at once.
+MACS_PER_BYTE = 10
+
+
+def largest_map(model: nn.Module, image: Tensor) -> int:
+    """The number of values of the largest output of a layer for ``image`` (1, C, H, W)."""
+    found = [image.numel()]
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            found.append(output.numel())
+
+    leaves = [m for m in model.modules() if next(m.children(), None) is None]
+    with _hooked(leaves, note):
+        model(image)
+    return max(found)
+
+
+@contextmanager
+def _hooked(modules: list[nn.Module], hook: Any) -> Iterator[None]:
+    handles = [m.register_forward_hook(hook) for m in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def full_batch(model: nn.Module, values: int) -> int:
+    """Images a full forward pass, for a network whose largest map has so many values an image."""
+    device = device_of(model)
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        # The input and output of the largest layer, and what a convolution works in.
+        return max(1, min(1024, int(_GPU_SHARE * memory) // (4 * 4 * values)))
+    return max(4, min(128, _VALUES // values))
+
+
+def trajectory_batch(model: nn.Module, kept_bytes: int) -> int:
+    """Trajectories at once, each of which keeps so many bytes of activations."""
+    device = device_of(model)
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        return max(1, min(1024, int(_GPU_SHARE * memory) // (2 * kept_bytes)))
+    return max(16, min(128, _KEPT_BYTES // kept_bytes))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch may help."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

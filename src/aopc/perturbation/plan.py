@@ -1,0 +1,360 @@
+"""How a network is computed when one region of its input changes: layer by layer, which window of each.
+
+The network is traced (torch.fx). From the input on, each step whose kind is known
+(:mod:`aopc.perturbation.layers`) is *windowed*: only the window of its output that the region can
+change is computed anew. From the first step on that is not known, or whose window is nearly its
+whole output, everything behind it is *dense*: computed in full, by the network's own modules.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+
+from aopc.perturbation.layers import Kind, Sliding, kind_of
+from aopc.perturbation.regions import Grid
+from aopc.perturbation.windows import Spans
+
+#: A window that covers more of its map than this is no longer worth gathering and putting back.
+DENSE_ABOVE = 0.8
+
+
+class UntraceableError(Exception):
+    """The network cannot be planned; the message says why."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """The window of one map that each region can change: spans of rows and of columns."""
+
+    rows: Spans
+    columns: Spans
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.rows.size, self.columns.size
+
+    @property
+    def share(self) -> float:
+        """Of the map's places."""
+        height, width = self.size
+        return height * width / (self.rows.length * self.columns.length)
+
+    def same_window(self, other: "Box") -> bool:
+        return self.rows.same_window(other.rows) and self.columns.same_window(other.columns)
+
+    def union(self, other: "Box") -> "Box":
+        return Box(self.rows.union(other.rows), self.columns.union(other.columns))
+
+    def through(self, kind: Sliding, shape: tuple[int, ...]) -> "Box":
+        return Box(
+            self.rows.through(kind.rows, shape[1]), self.columns.through(kind.columns, shape[2])
+        )
+
+
+@dataclass(eq=False)
+class Store:
+    """The whole value of one node, kept for each trajectory and updated window by window.
+
+    Attributes
+    ----------
+    node, shape
+        Whose value, (C, H, W).
+    fill
+        What its border holds.
+    before, after
+        Width of the border, (rows, columns), on the near and on the far side.
+    """
+
+    node: fx.Node
+    shape: tuple[int, ...]
+    fill: float
+    before: list[int] = field(default_factory=lambda: [0, 0])
+    after: list[int] = field(default_factory=lambda: [0, 0])
+
+    @property
+    def height(self) -> int:
+        return self.before[0] + self.shape[1] + self.after[0]
+
+    @property
+    def width(self) -> int:
+        return self.before[1] + self.shape[2] + self.after[1]
+
+    @property
+    def values(self) -> int:
+        """Of one trajectory."""
+        return self.shape[0] * self.height * self.width
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Windows taken from a store: first row and column of each region's, border included."""
+
+    store: Store
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One windowed node.
+
+    Attributes
+    ----------
+    node, kind, box
+        What is computed, and where.
+    reads
+        By input: where its window is taken from; None: the window just computed.
+    writes
+        The stores of its value.
+    """
+
+    node: fx.Node
+    kind: Kind
+    box: Box
+    reads: dict[fx.Node, Read | None]
+    writes: list[Store]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network's windowed steps and its dense rest.
+
+    Attributes
+    ----------
+    graph
+        The traced network; it shares its parameters with the original.
+    steps
+        The windowed ones in order, the input first.
+    dense
+        The nodes behind them in order.
+    handed_over
+        Nodes whose whole value the dense part needs, each with its store.
+    stores
+        All of them.
+    full_macs, step_macs
+        Multiply–adds of convolutions and fully connected layers in a full pass, and in one step.
+    largest_map
+        Values of the largest map of one image.
+    """
+
+    graph: fx.GraphModule
+    steps: list[Step]
+    dense: list[fx.Node]
+    handed_over: dict[fx.Node, Store]
+    stores: list[Store]
+    full_macs: int
+    step_macs: int
+    largest_map: int
+
+    @property
+    def ratio(self) -> float:
+        """Multiply–adds of a step as a share of a full pass."""
+        return self.step_macs / self.full_macs if self.full_macs else 1.0
+
+    @property
+    def values(self) -> int:
+        """Numbers that the stores hold for one trajectory."""
+        return sum(store.values for store in self.stores)
+
+
+def traced(model: nn.Module) -> fx.GraphModule:
+    """The network's graph over a copy of its modules that shares parameters and buffers.
+
+    Raises
+    ------
+    UntraceableError
+        If its forward pass branches on data, uses what torch.fx does not follow, or has hooks on
+        blocks of layers.
+    """
+    shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    try:
+        # A copy, since a forward pass that keeps a record would keep the tracer's own values.
+        copied = copy.deepcopy(model, shared)
+        tracer = _Tracer()
+        graph = fx.GraphModule(copied, tracer.trace(copied))
+    except Exception as error:  # tracing runs the user's own code, which may fail in any way
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UntraceableError(f"its forward pass cannot be traced ({reason})") from error
+    leaves = {str(n.target) for n in graph.graph.nodes if n.op == "call_module"}
+    for name, module in model.named_modules():
+        inside = any(name == leaf or name.startswith(f"{leaf}.") for leaf in leaves)
+        if not inside and (module._forward_hooks or module._forward_pre_hooks):
+            raise UntraceableError(f"the block {name or 'model'!r} has forward hooks")
+    return graph
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.LocalResponseNorm) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+
+def shapes_of(graph: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
+    """(C, H, W) of each node that gives one map an image, None of the others; by a run on ``image``."""
+    shapes: dict[fx.Node, Any] = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            value = super().run_node(n)
+            maps = isinstance(value, Tensor) and value.ndim == 4 and len(value) == 1
+            shapes[n] = tuple(value.shape[1:]) if maps and n.op != "get_attr" else None
+            n.meta["numel"] = value.numel() if isinstance(value, Tensor) else 0
+            return value
+
+    Recorder(graph).run(image.clone())
+    return shapes
+
+
+def plan_network(model: nn.Module, image: Tensor, grid: Grid, *, dropout: bool = False) -> Plan:
+    """Plan the steps of a network.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    image
+        (1, C, H, W), channels last in memory; others will be of the same shape.
+    grid
+        The regions.
+    dropout
+        Whether dropout layers will be active: the network is dense from the first one on.
+
+    Raises
+    ------
+    UntraceableError
+        If the network cannot be planned.
+    """
+    graph = traced(model)
+    shapes = shapes_of(graph, image)
+    nodes = [n for n in graph.graph.nodes if n.op != "get_attr"]
+    inputs = [n for n in nodes if n.op == "placeholder"]
+    if len(inputs) != 1:
+        raise UntraceableError(f"its forward pass takes {len(inputs)} arguments")
+    boxes = {
+        inputs[0]: Box(
+            Spans.of_regions(grid.height, grid.size), Spans.of_regions(grid.width, grid.size)
+        )
+    }
+    kinds: dict[fx.Node, Kind] = {}
+    dense: list[fx.Node] = []
+    for node in nodes[1:]:
+        sources = [s for s in node.all_input_nodes if s.op != "get_attr"]
+        kind = kind_of(node, graph, shapes, dropout=dropout) if sources else None
+        if kind is None or any(s not in boxes for s in sources):
+            dense.append(node)
+            continue
+        if isinstance(kind, Sliding):
+            box = boxes[sources[0]].through(kind, shapes[node])
+        else:
+            box = boxes[sources[0]]
+            for source in sources[1:]:
+                box = box.union(boxes[source])
+        if box.share > DENSE_ABOVE and isinstance(kind, Sliding):
+            dense.append(node)
+            continue
+        boxes[node], kinds[node] = box, kind
+    needed = _needed(kinds, dense)
+    boxes = {n: b for n, b in boxes.items() if n in needed or n is inputs[0]}
+    stores = _Stores(shapes)
+    steps_reads = {n: _reads(n, kinds[n], boxes, stores) for n in boxes if n is not inputs[0]}
+    handed_over = {
+        source: stores.any_of(source)
+        for node in dense
+        for source in node.all_input_nodes
+        if source in boxes
+    }
+    steps = [Step(n, kinds.get(n), boxes[n], steps_reads.get(n, {}), stores.of(n)) for n in boxes]
+    largest = max(n.meta["numel"] for n in nodes)
+    full = sum(_macs(n, graph, n.meta["numel"]) for n in nodes)
+    windowed = sum(_macs(n, graph, n.meta["numel"]) * b.share for n, b in boxes.items())
+    rest = sum(_macs(n, graph, n.meta["numel"]) for n in dense)
+    return Plan(graph, steps, dense, handed_over, stores.all, full, round(windowed + rest), largest)
+
+
+def _needed(kinds: dict[fx.Node, Kind], dense: list[fx.Node]) -> set[fx.Node]:
+    """The windowed nodes that the dense part depends on: all, unless the network computes in vain."""
+    needed: set[fx.Node] = set()
+    queue = [s for n in dense for s in n.all_input_nodes]
+    while queue:
+        node = queue.pop()
+        if node in kinds and node not in needed:
+            needed.add(node)
+            queue.extend(node.all_input_nodes)
+    return needed
+
+
+class _Stores:
+    """Which nodes' values are kept, and with which borders."""
+
+    def __init__(self, shapes: dict[fx.Node, Any]) -> None:
+        self._shapes = shapes
+        self._by_node: dict[fx.Node, dict[float, Store]] = {}
+
+    def with_border(self, node: fx.Node, fill: float, before: Any, after: Any) -> Store:
+        found = self._by_node.setdefault(node, {})
+        if fill not in found:
+            found[fill] = Store(node, self._shapes[node], fill)
+        store = found[fill]
+        for axis in (0, 1):
+            store.before[axis] = max(store.before[axis], before[axis])
+            store.after[axis] = max(store.after[axis], after[axis])
+        return store
+
+    def any_of(self, node: fx.Node) -> Store:
+        found = self._by_node.get(node)
+        return next(iter(found.values())) if found else self.with_border(node, 0.0, (0, 0), (0, 0))
+
+    def of(self, node: fx.Node) -> list[Store]:
+        return list(self._by_node.get(node, {}).values())
+
+    @property
+    def all(self) -> list[Store]:
+        return [s for found in self._by_node.values() for s in found.values()]
+
+
+def _reads(
+    node: fx.Node, kind: Kind, boxes: dict[fx.Node, Box], stores: _Stores
+) -> dict[fx.Node, Read | None]:
+    box = boxes[node]
+    reads: dict[fx.Node, Read | None] = {}
+    for source in node.all_input_nodes:
+        if source.op == "get_attr":
+            continue
+        if isinstance(kind, Sliding) and not kind.is_pointwise:
+            rows, columns = kind.rows, kind.columns
+            size = rows.reads(box.size[0]), columns.reads(box.size[1])
+            first = (
+                box.rows.starts * rows.stride - rows.padding,
+                box.columns.starts * columns.stride - columns.padding,
+            )
+            lengths = boxes[source].rows.length, boxes[source].columns.length
+            after = [
+                max(0, int(f.max()) + n - length)
+                for f, n, length in zip(first, size, lengths, strict=True)
+            ]
+            store = stores.with_border(source, kind.fill, (rows.padding, columns.padding), after)
+            reads[source] = Read(store, *first, size)
+        elif box.same_window(boxes[source]):
+            reads[source] = None
+        else:
+            store = stores.any_of(source)
+            reads[source] = Read(store, box.rows.starts, box.columns.starts, box.size)
+    return reads
+
+
+def _macs(node: fx.Node, graph: fx.GraphModule, outputs: int) -> int:
+    """Multiply–adds of a convolution or a fully connected layer for one image."""
+    if node.op != "call_module":
+        return 0
+    module = graph.get_submodule(str(node.target))
+    if isinstance(module, nn.Conv2d):
+        return outputs * module.weight[0].numel()
+    if isinstance(module, nn.Linear):
+        return outputs * module.in_features
+    return 0

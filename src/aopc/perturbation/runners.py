@@ -1,0 +1,173 @@
+"""Which runner computes a network's trajectories, and what happens where it cannot."""
+
+import logging
+
+import torch
+from torch import Tensor, nn
+
+from aopc.perturbation.batches import (
+    MACS_PER_BYTE,
+    full_batch,
+    is_out_of_memory,
+    largest_map,
+    trajectory_batch,
+)
+from aopc.perturbation.full import FullRunner
+from aopc.perturbation.incremental import IncrementalRunner
+from aopc.perturbation.plan import Plan, UntraceableError, plan_network
+from aopc.perturbation.regions import Grid
+from aopc.perturbation.trajectories import Images, Runner, Trajectories, target_scores
+
+_log = logging.getLogger("aopc")
+_said: set[str] = set()
+
+#: Steps that cost more than this share of a full pass are no longer faster than full passes.
+WORTHWHILE = 0.8
+
+#: How far incremental and full scores may be apart, as a share of the largest score: rounding in
+#: float32 stays below a thousandth of this in deep networks, a wrong plan does not.
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+
+
+def say_once(message: str) -> None:
+    """A line to the log ``aopc`` (standard error, unless set up otherwise), once a process."""
+    if message not in _said:
+        _said.add(message)
+        _log.warning("aopc: %s", message)
+
+
+class Runners:
+    """The runner for a network: incremental where the network allows it and it pays, else full.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    image
+        (1, C, H, W), an image on any device.
+    grid
+        The regions.
+    steps, repeats, batch_size, dropout_seed, incremental
+        As of :func:`aopc.perturbation_curves`.
+    count
+        Trajectories of one ranking in all: with few of them full passes can be faster.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        image: Tensor,
+        grid: Grid,
+        *,
+        steps: int,
+        repeats: int,
+        count: int,
+        batch_size: int | None,
+        dropout_seed: int | None,
+        incremental: bool,
+    ) -> None:
+        self._model, self._grid, self._steps, self._repeats = model, grid, steps, repeats
+        self._dropout_seed = dropout_seed
+        self._trajectories = 1
+        self._checked = False
+        found = self._planned(image) if incremental else None
+        values = found.largest_map if found else largest_map(model, image)
+        self._batch = batch_size or full_batch(model, values)
+        self._plan = found if found and self._pays(found, image, count, batch_size) else None
+        self.current: Runner = self._runner()
+
+    @property
+    def plan(self) -> Plan | None:
+        """Of the incremental runner; None: full passes."""
+        return self._plan
+
+    def _planned(self, image: Tensor) -> Plan | None:
+        try:
+            return plan_network(
+                self._model,
+                image.contiguous(memory_format=torch.channels_last),
+                self._grid,
+                dropout=self._dropout_seed is not None,
+            )
+        except UntraceableError as error:
+            say_once(f"full forward passes are used for this network: {error}")
+            return None
+
+    def _pays(self, plan: Plan, image: Tensor, count: int, batch_size: int | None) -> bool:
+        if not plan.handed_over or plan.ratio > WORTHWHILE:
+            say_once(
+                "full forward passes are used for this network: a region changes most of what it"
+                " computes, or it starts with a layer that incremental inference does not know"
+            )
+            return False
+        kept = plan.values * image.element_size()
+        self._trajectories = batch_size or trajectory_batch(self._model, kept)
+        weights = sum(p.numel() * p.element_size() for p in self._model.parameters())
+        reading = MACS_PER_BYTE * weights
+        step = plan.step_macs + reading / min(count, self._trajectories)
+        full = plan.full_macs + reading / min(count * self._steps, self._batch)
+        return step < WORTHWHILE * full
+
+    def _runner(self) -> Runner:
+        if self._plan is None:
+            return FullRunner(
+                self._model,
+                self._grid,
+                self._steps,
+                self._repeats,
+                self._batch,
+                self._dropout_seed,
+            )
+        return IncrementalRunner(
+            self._model,
+            self._plan,
+            self._grid,
+            trajectories_at_once=self._trajectories,
+            images_at_once=max(1, self._trajectories // self._repeats),
+            batch_size=self._batch,
+            dropout_seed=self._dropout_seed,
+        )
+
+    def shrink(self, error: BaseException) -> None:
+        """Go on with half the batch after memory ran out.
+
+        Raises
+        ------
+        The error, if it is another one, or the batch cannot be smaller.
+        """
+        if not is_out_of_memory(error) or max(self._batch, self._trajectories) == 1:
+            raise error
+        self._batch = max(1, self._batch // 2)
+        self._trajectories = max(1, self._trajectories // 2)
+        # What held the memory must be gone before the next try.
+        del self.current
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        say_once(f"memory ran out; going on with batches of {self._batch}")
+        self.current = self._runner()
+
+    def agrees(self, images: Images, trajectories: Trajectories, results: Tensor) -> bool:
+        """Whether the last step of the first incremental results is that of full passes.
+
+        It is checked once a network, on one or two trajectories; if it is not so, full passes are
+        used from then on, and the results are to be computed again.
+        """
+        if self._checked or not isinstance(self.current, IncrementalRunner):
+            return True
+        self._checked = True
+        few = trajectories[:2]
+        scores = self.current.perturbed(images, few, self._steps)
+        targets = torch.from_numpy(few.target).to(scores.device)
+        expected = target_scores(scores, targets)[0]
+        bound = TOLERANCE.get(scores.dtype, 0.1) * scores.abs().max().float()
+        if bool(((results[0, : len(expected), -1] - expected).abs() <= bound).all()):
+            return True
+        if not bool(torch.isfinite(expected).all()):
+            return True  # the engine will say so
+        say_once(
+            "full forward passes are used for this network: computed incrementally, its scores were"
+            f" {float((results[0, : len(expected), -1] - expected).abs().max()):.2g} off"
+        )
+        self._plan = None
+        self.current = self._runner()
+        return False
