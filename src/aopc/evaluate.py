@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from aopc.datasets.folder import ImageFolder
 from aopc.errors import InputError
-from aopc.explainers import RANDOM, get_explainer, heatmaps, listed
+from aopc.explainers import RANDOM, get_explainer, heatmaps_of, listed
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
 from aopc.measures.complexity import DEFAULT_RENDERING, complexity_columns
@@ -21,7 +22,7 @@ from aopc.models.inference import predict
 from aopc.models.preprocessing import Preprocessing
 from aopc.perturbation.regions import Grid
 from aopc.progress import Progress, progress_bar
-from aopc.protocol import Protocol, curves_of, read_curves, write_curves
+from aopc.protocol import CurvesByOrder, Protocol, curves_of, read_curves, write_curves
 from aopc.registry import source_hash
 from aopc.shards import shards
 from aopc.tables import (
@@ -79,10 +80,6 @@ class Evaluation:
         """The explainers, each once, the random baseline last."""
         return [e for e in dict.fromkeys(self.explainers) if e != RANDOM] + [RANDOM]
 
-    @property
-    def curves_per_image(self) -> int:
-        return sum(len(self.protocol.orders_of(name)) for name in self.names)
-
     def input(self, image_ids: Sequence[str]) -> Tensor:
         """Images in the model's input space, (N, C, H, W)."""
         return torch.stack([self.preprocessing(self.folder.load(i)) for i in image_ids])
@@ -132,11 +129,13 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
         ):
             folders: dict[str, list[Path]] = {name: [] for name in job.names}
             for number, part in enumerate(parts):
-                work = _Part(job, part, targets[number], metadata(origin), progress)
-                for name in job.names:
-                    work.explainer = name
-                    folders[name].append(shard(f"{number:05d}-{name}", work.write))
-                    work.report()
+                keys = {name: f"{number:05d}-{name}" for name in job.names}
+                wanted = [name for name, key in keys.items() if key not in shard]
+                work = _Part(job, part, targets[number], wanted, progress)
+                for name, key in keys.items():
+                    folders[name].append(
+                        shard(key, partial(work.write, name, metadata(origin)))
+                    )
             panel = _panel(job, folders)
             _write(panel, job, folders, metadata(origin), out)
     finally:
@@ -177,61 +176,51 @@ def _scores(job: Evaluation, images: Tensor, part: Sequence[str]) -> np.ndarray:
 
 
 class _Part:
-    """The work on one part of the images, which are loaded when first needed."""
+    """The results of some explainers on a part of the images."""
 
     def __init__(
         self,
         job: Evaluation,
         ids: Sequence[str],
         targets: np.ndarray,
-        origin: dict[str, Any],
+        explainers: Sequence[str],
         progress: Progress,
     ) -> None:
-        self._job, self._ids, self._targets = job, ids, targets
-        self._origin, self._progress = origin, progress
-        self._images: Tensor | None = None
-        self._computed = False
-        self.explainer = RANDOM
-
-    def _advance(self, curves: float) -> None:
-        self._progress(curves / self._job.curves_per_image)
-
-    def report(self) -> None:
-        """Tell the progress of what an earlier run had computed."""
-        if not self._computed:
-            self._advance(len(self._ids) * len(self._job.protocol.orders_of(self.explainer)))
-        self._computed = False
-
-    def write(self, folder: Path) -> None:
-        job, name = self._job, self.explainer
-        if self._images is None:
-            self._images = job.input(self._ids)
-        maps = heatmaps(
+        self._ids = ids
+        self._maps: dict[str, np.ndarray] = {}
+        self._curves: dict[str, CurvesByOrder] = {}
+        if not explainers:
+            progress(len(ids))
+            return
+        images = job.input(ids)
+        self._maps = heatmaps_of(
             job.model,
-            self._images,
-            name,
-            self._targets,
-            image_ids=self._ids,
+            images,
+            explainers,
+            targets,
+            image_ids=ids,
             batch_size=job.batch_size,
             allow_nonfinite=True,
         )
-        curves = curves_of(
-            name,
+        self._curves = curves_of(
+            self._maps,
             job.model,
-            self._images,
-            maps,
-            self._targets,
-            self._ids,
+            images,
+            targets,
+            ids,
             job.protocol,
             job.preprocessing.value_range,
-            self._advance,
+            progress,
             job.batch_size,
         )
-        complexity = complexity_columns(name, maps, self._ids, DEFAULT_RENDERING)
-        write_curves(folder / "curves.parquet", curves, self._origin)
-        write_table(folder / "complexity.parquet", complexity, self._origin)
+
+    def write(self, explainer: str, origin: dict[str, Any], folder: Path) -> None:
+        """Write one explainer's results to a folder."""
+        maps = self._maps[explainer]
+        complexity = complexity_columns(explainer, maps, self._ids, DEFAULT_RENDERING)
+        write_curves(folder / "curves.parquet", self._curves[explainer], origin)
+        write_table(folder / "complexity.parquet", complexity, origin)
         write_array(folder / "heatmaps.npy", maps)
-        self._computed = True
 
 
 def _panel(job: Evaluation, folders: dict[str, list[Path]]) -> Panel:

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from aopc.errors import InputError
 from aopc.explainers import RANDOM
-from aopc.perturbation.engine import Curves, perturbation_curves
-from aopc.perturbation.regions import Order
+from aopc.models.inference import as_images
+from aopc.perturbation.arithmetic import ARITHMETICS, Arithmetic
+from aopc.perturbation.engine import Curves, Ranking, ranked_curves
+from aopc.perturbation.regions import Grid, Order
 from aopc.perturbation.removal import ValueRange
 from aopc.progress import Progress, silent
+from aopc.registry import nearest
 from aopc.tables import concatenated, read_table, write_table
 
 #: The curves of one explainer by order.
@@ -31,6 +34,8 @@ class Protocol:
         Which orders a heatmap is judged by; MoRF is needed for AOPC, LeRF too for ABPC.
     random_orders
         How many random orders the baseline averages for each image.
+    arithmetic
+        In what the network computes (:mod:`aopc.perturbation.arithmetic`).
     """
 
     region_size: int
@@ -40,6 +45,7 @@ class Protocol:
     removal: str
     seed: int
     orders: tuple[Order, ...] = ("morf",)
+    arithmetic: Arithmetic = "float32"
 
     def __post_init__(self) -> None:
         if "morf" not in self.orders or not set(self.orders) <= {"morf", "lerf"}:
@@ -51,6 +57,10 @@ class Protocol:
             raise InputError(f"the region size must be at least 1; got {self.region_size}")
         if self.repeats < 1 or self.random_orders < 1:
             raise InputError("the numbers of repeats and of random orders must be at least 1")
+        if self.arithmetic not in ARITHMETICS:
+            raise InputError(
+                f"unknown arithmetic {self.arithmetic!r}: {nearest(self.arithmetic, ARITHMETICS)}"
+            )
 
     def orders_of(self, explainer: str) -> tuple[Order, ...]:
         """The orders to compute for an explainer: the baseline has random ones only."""
@@ -61,38 +71,56 @@ class Protocol:
 
 
 def curves_of(
-    explainer: str,
+    heatmaps: Mapping[str, NDArray[np.float32] | None],
     model: nn.Module,
     images: Tensor,
-    heatmaps: NDArray[np.float32],
     targets: NDArray[np.int64],
     image_ids: Sequence[str],
     protocol: Protocol,
     value_range: ValueRange,
     progress: Progress = silent,
     batch_size: int | None = None,
-) -> CurvesByOrder:
-    """The curves of one explainer's heatmaps, or of the random baseline."""
-    return {
-        order: perturbation_curves(
-            model,
-            images,
-            None if order == "random" else heatmaps,
-            targets,
-            region_size=protocol.region_size,
-            steps=protocol.steps,
-            repeats=protocol.repeats,
-            order=order,
-            removal=protocol.removal,
-            seed=protocol.seed,
-            orders_per_image=protocol.random_orders,
-            value_range=value_range,
-            image_ids=image_ids,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        for order in protocol.orders_of(explainer)
-    }
+) -> dict[str, CurvesByOrder]:
+    """The curves of several explainers on the same images, which share what they can.
+
+    ``heatmaps`` (N, H, W) are by explainer; those of the random baseline are not looked at. The
+    curves of an explainer do not depend on the others.
+    """
+    images = as_images(images, model)
+    grid = Grid(images.shape[2], images.shape[3], protocol.region_size)
+    rankings: dict[str, Ranking] = {}
+    keys: dict[str, tuple[str, Order]] = {}
+    for explainer, maps in heatmaps.items():
+        for order in protocol.orders_of(explainer):
+            key = f"{order} {explainer}"
+            keys[key] = (explainer, order)
+            if order == "random":
+                rankings[key] = Ranking.at_random(
+                    grid, image_ids, protocol.random_orders, protocol.repeats, protocol.seed
+                )
+            else:
+                assert maps is not None
+                rankings[key] = Ranking.of_heatmaps(grid, maps, order, image_ids, protocol.seed)
+    found = ranked_curves(
+        model,
+        images,
+        rankings,
+        targets,
+        grid=grid,
+        steps=protocol.steps,
+        repeats=protocol.repeats,
+        removal=protocol.removal,
+        seed=protocol.seed,
+        image_ids=image_ids,
+        value_range=value_range,
+        batch_size=batch_size,
+        arithmetic=protocol.arithmetic,
+        progress=progress,
+    )
+    curves: dict[str, CurvesByOrder] = {explainer: {} for explainer in heatmaps}
+    for key, (explainer, order) in keys.items():
+        curves[explainer][order] = found[key]
+    return curves
 
 
 def write_curves(path: Path, curves: CurvesByOrder, origin: Mapping[str, Any]) -> None:

@@ -16,13 +16,35 @@ from filelock import FileLock
 from aopc.errors import InputError
 from aopc.tables import identity_hash
 
-#: (name of the part, function that writes its files to a folder) → that folder.
-Shard = Callable[[str, Callable[[Path], None]], Path]
+
+class Shards:
+    """The parts of one computation, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the part is there."""
+        return (self._folder / name).exists()
+
+    def __call__(self, name: str, compute: Callable[[Path], None]) -> Path:
+        """The folder of a part, after ``compute(folder)`` wrote its files where it is not there yet."""
+        path = self._folder / name
+        if name not in self:
+            temporary = self._folder / f".{name}"
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            compute(temporary)
+            temporary.rename(path)
+        return path
 
 
 @contextmanager
-def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
+def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shards]:
     """A folder for the parts of one computation.
+
+    Another process with the same identity waits. The parts are removed at the end of the context,
+    and after an InputError in it, but not after anything else.
 
     Parameters
     ----------
@@ -31,33 +53,14 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shard]:
     identity
         All that determines the result: parameters, hashes of the input
         (:func:`aopc.tables.identity_hash`).
-
-    Yields
-    ------
-    shard(name, compute)
-        Returns the folder of the part ``name``, after ``compute(folder)`` wrote its files where it
-        is not there yet. Another process with the same identity waits. The parts are removed at the
-        end of the context, and after an InputError in ``compute``, but not after anything else.
     """
     key = identity_hash(identity)
     folder = cache / key
     cache.mkdir(parents=True, exist_ok=True)
-    lock = cache / f"{key}.lock"
-    with FileLock(lock):
-
-        def shard(name: str, compute: Callable[[Path], None]) -> Path:
-            path = folder / name
-            if not path.exists():
-                temporary = folder / f".{name}"
-                shutil.rmtree(temporary, ignore_errors=True)
-                temporary.mkdir(parents=True)
-                try:
-                    compute(temporary)
-                except InputError:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    raise
-                temporary.rename(path)
-            return path
-
-        yield shard
+    with FileLock(cache / f"{key}.lock"):
+        try:
+            yield Shards(folder)
+        except InputError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         shutil.rmtree(folder, ignore_errors=True)

@@ -172,6 +172,19 @@ def heatmaps(
     return maps
 
 
+def heatmaps_of(
+    model: nn.Module,
+    images: Tensor | NDArray[np.floating],
+    explainers: Sequence[str],
+    targets: Tensor | NDArray[np.integer] | None = None,
+    **options: Any,
+) -> dict[str, NDArray[np.float32]]:
+    """Heatmaps of all images by several explainers. Parameters as of :func:`heatmaps`."""
+    images = as_images(images, model)
+    chosen = targets_or_predictions(model, images, targets)
+    return {name: heatmaps(model, images, name, chosen, **options) for name in explainers}
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Names for a message: the first few, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

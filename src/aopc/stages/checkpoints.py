@@ -136,12 +136,16 @@ def _one(
         ids = dataset.ids[part]
         targets = predict(model, images, image_ids=ids).argmax(axis=1)
         maps = heatmaps(model, images, explainer, targets, image_ids=ids)
-        by_name = {}
-        for name in (explainer, RANDOM):
-            curves = curves_of(
-                name, model, images, maps, targets, ids, protocol, preprocessing.value_range
-            )
-            by_name[name] = next(iter(curves.values()))
+        curves = curves_of(
+            {explainer: maps, RANDOM: None},
+            model,
+            images,
+            targets,
+            ids,
+            protocol,
+            preprocessing.value_range,
+        )
+        by_name = {name: next(iter(found.values())) for name, found in curves.items()}
         rows = {
             "iteration": [iteration] * len(ids),
             "image": list(ids),

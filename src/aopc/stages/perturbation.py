@@ -4,6 +4,7 @@ As with heatmaps, curves whose inputs and code are the same as in the last run a
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,68 +31,83 @@ def work(run: StageRun, params: dict[str, Any], panel: str) -> None:
     keep_only(folder, [f"{e}.parquet" for e in explainers])
     run.params = {"panel": panel, "explainers": explainers, **protocol.as_parameters()}
     inputs = [file_hash(f) for f in stored.files]
-    forwards, seconds = 0, 0.0
+    missing: dict[str, dict[str, Any]] = {}
     for explainer in explainers:
-        maps_file = DATA / "heatmaps" / panel / explainer / "heatmaps.npy"
         used = {
             "explainer": explainer,
             **protocol.as_parameters(),
-            "inputs": [*inputs, file_hash(maps_file)],
+            "inputs": [*inputs, file_hash(_maps_file(panel, explainer))],
             "removal_source": source_hash(protocol.removal),
         }
-        path = folder / f"{explainer}.parquet"
-        if table_origin(path).get("identity") != identity_hash(used):
-            done, taken = _compute(stored, explainer, maps_file, protocol, used, path)
-            forwards, seconds = forwards + done, seconds + taken
-        _note(run, explainer, read_curves(path), protocol, params["seed"])
-    if seconds:
+        written = table_origin(folder / f"{explainer}.parquet").get("identity")
+        if written != identity_hash(used):
+            missing[explainer] = used
+    if missing:
+        forwards, seconds = _compute(stored, missing, protocol, folder)
         run.metrics |= {"forwards": forwards, "forwards_per_second": forwards / seconds}
+    for explainer in explainers:
+        curves = read_curves(folder / f"{explainer}.parquet")
+        _note(run, explainer, curves, protocol, params["seed"])
+
+
+def _maps_file(panel: str, explainer: str) -> Path:
+    return DATA / "heatmaps" / panel / explainer / "heatmaps.npy"
 
 
 def _compute(
-    stored: StoredPanel,
-    explainer: str,
-    maps_file: Path,
-    protocol: Protocol,
-    used: dict[str, Any],
-    path: Path,
+    stored: StoredPanel, missing: dict[str, dict[str, Any]], protocol: Protocol, folder: Path
 ) -> tuple[int, float]:
-    """Write the curves; returns how many forward passes it took, and how many seconds."""
+    """Write the curves of some explainers; returns how many forward passes it took, and seconds.
+
+    Parameters
+    ----------
+    missing
+        By explainer, what determines its curves.
+    """
     panel = stored.folder.name
     dataset, (model, preprocessing) = stored.dataset(), stored.network()
-    maps, targets = read_array(maps_file), stored.targets()
-    origin = metadata({"panel": panel, "explainer": explainer, **protocol.as_parameters()})
-    origin["identity"] = identity_hash(used)
-    per_image = len(protocol.orders_of(explainer))
-    forwards, seconds = 0, 0.0
-    with (
-        shards(CACHE / "shards", {"panel": panel, **used}) as shard,
-        progress_bar(len(dataset), f"{panel} {explainer}") as progress,
-    ):
-        files = []
+    maps = {e: read_array(_maps_file(panel, e)) for e in missing}
+    targets = stored.targets()
+    origins = {
+        e: metadata({"panel": panel, "explainer": e, **protocol.as_parameters()})
+        | {"identity": identity_hash(used)}
+        for e, used in missing.items()
+    }
+    forwards, began = 0, time.perf_counter()
+    with ExitStack() as stack:
+        shard = {
+            e: stack.enter_context(shards(CACHE / "shards", {"panel": panel, **used}))
+            for e, used in missing.items()
+        }
+        progress = stack.enter_context(progress_bar(len(dataset), f"perturbation {panel}"))
+        files: dict[str, list[Path]] = {e: [] for e in missing}
         for part in parts_of(len(dataset)):
-
-            def compute(folder: Path, part: slice = part) -> None:
-                nonlocal forwards, seconds
-                began = time.perf_counter()
+            name = f"{part.start:06d}"
+            wanted = [e for e in missing if name not in shard[e]]
+            curves: dict[str, CurvesByOrder] = {}
+            if wanted:
                 curves = curves_of(
-                    explainer,
+                    {e: np.asarray(maps[e][part]) for e in wanted},
                     model,
                     preprocessing.normalise(np.asarray(dataset.pixels[part])),
-                    np.asarray(maps[part]),
                     targets[part],
                     dataset.ids[part],
                     protocol,
                     preprocessing.value_range,
-                    lambda count: progress(count / per_image),
+                    progress,
                 )
-                seconds += time.perf_counter() - began
-                forwards += sum(c.forwards for c in curves.values())
-                write_curves(folder / "curves.parquet", curves, origin)
+            else:
+                progress(len(dataset.ids[part]))
+            for e in missing:
 
-            files.append(shard(f"{part.start:06d}", compute) / "curves.parquet")
-        write_curves(path, read_curves(*files), origin)
-    return forwards, seconds
+                def write(to: Path, e: str = e, curves: Any = curves) -> None:
+                    write_curves(to / "curves.parquet", curves[e], origins[e])
+
+                files[e].append(shard[e](name, write) / "curves.parquet")
+            forwards += sum(c.forwards for found in curves.values() for c in found.values())
+        for e in missing:
+            write_curves(folder / f"{e}.parquet", read_curves(*files[e]), origins[e])
+    return forwards, time.perf_counter() - began
 
 
 def _note(
