@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aopc.errors import InputError
-from aopc.threads import wait_briefly
+from aopc.machine import prepare
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False
@@ -89,7 +89,7 @@ def evaluate(
     from_caffe = weights.suffix == ".caffemodel"
     if from_caffe and preprocessing not in (None, "caffe"):
         raise InputError("a .caffemodel takes --preprocessing caffe, or none")
-    prepare = resolve(
+    chosen_preprocessing = resolve(
         "preprocessing",
         PREPROCESSINGS,
         caffe_preprocessing(model) if from_caffe else preprocessing or "imagenet",
@@ -108,7 +108,7 @@ def evaluate(
         name=name or images.resolve().name,
         folder=folder,
         model=to_device(network, device),
-        preprocessing=prepare,
+        preprocessing=chosen_preprocessing,
         class_ids=class_ids,
         explainers=chosen,
         protocol=Protocol(
@@ -165,7 +165,7 @@ def track() -> None:
 
 def main() -> None:
     """Run the command; the user's mistakes end in one line and status 2."""
-    wait_briefly()
+    prepare()
     # For the user's own explainers: a console script does not look in the current folder.
     sys.path.append(str(Path.cwd()))
     try:

@@ -67,24 +67,25 @@ class FullRunner:
         ranks = self._regions.pixel_ranks(on_device(trajectories.order, self._model))
         targets = on_device(trajectories.target, self._model)
         results = torch.empty(2, len(trajectories) * steps, device=ranks.device)
-        batch = images.pixels.new_empty((self._size, *images.pixels.shape[1:]))
+        shape = images.pixels.shape[1:]
+        batch = images.pixels.new_empty((self._size, shape.numel()))
         for start in range(0, len(trajectories) * steps, self._size):
             stop = min(start + self._size, len(trajectories) * steps)
             rows = []
             for number in range(start // steps, (stop - 1) // steps + 1):
                 first = max(start, number * steps)
                 last = min(stop, (number + 1) * steps)
-                done = torch.arange(
-                    first - number * steps + 1, last - number * steps + 1, device=ranks.device
-                )
+                done = torch.arange(first, last, device=ranks.device) - (number * steps - 1)
+                # Flat and of one shape, which is several times faster than spreading over channels.
+                rank = ranks[number, :, :, None].expand(shape).flatten()
                 torch.where(
-                    (ranks[number] < done[:, None, None])[..., None],
-                    images.noise[trajectories.noise[number]],
-                    images.pixels[trajectories.image[number]],
+                    rank < done[:, None],
+                    images.noise[trajectories.noise[number]].flatten(),
+                    images.pixels[trajectories.image[number]].flatten(),
                     out=batch[first - start : last - start],
                 )
                 rows += [images.ids[trajectories.image[number]]] * (last - first)
-            scores = self._scores(batch[: stop - start], rows)
+            scores = self._scores(batch[: stop - start].unflatten(1, shape), rows)
             chosen = targets[torch.arange(start, stop, device=ranks.device) // steps]
             results[:, start:stop] = target_scores(scores, chosen)
         return results.reshape(2, len(trajectories), steps)

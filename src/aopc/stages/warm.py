@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from aopc.threads import wait_briefly
+from aopc.machine import prepare
 
 #: Relative, since the path of a socket is limited to about 100 characters.
 SOCKET = Path(".cache/warm.sock")
@@ -44,7 +44,7 @@ def run(stage: str, items: Sequence[str], *, warm: bool) -> int:
 
 
 def _run_here(stage: str, items: Sequence[str]) -> int:
-    wait_briefly()
+    prepare()
     from aopc.stages.stage import run_stage
 
     return run_stage(stage, items, importlib.import_module(f"aopc.stages.{stage}").work)
@@ -105,7 +105,7 @@ def _start_server() -> None:
 
 def serve() -> None:
     """Accept stages until idle for :data:`IDLE_SECONDS`."""
-    wait_briefly()
+    prepare()
     for module in PRELOADED:
         importlib.import_module(module)
     listener = socket.socket(socket.AF_UNIX)
