@@ -16,7 +16,7 @@ import aopc
 from aopc.models.caffe_networks import Inception, caffenet
 from aopc.models.normalisation import ChannelNorm
 from aopc.models.small_caffenet import small_caffenet
-from aopc.perturbation import runners
+from aopc.perturbation import plan, runners
 from aopc.perturbation.plan import plan_network
 from aopc.perturbation.regions import Grid
 from aopc.perturbation.runners import Runners
@@ -42,13 +42,14 @@ def both(model: nn.Module, x: torch.Tensor, **options: object) -> tuple[np.ndarr
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Incremental wherever possible: whether it pays is a test of its own."""
     monkeypatch.setattr(runners, "WORTHWHILE", 1e9)
+    monkeypatch.setattr(plan, "WORTH_A_TURN", 0)
     monkeypatch.setattr(runners, "_said", set())
 
 
 def require_incremental(model: nn.Module, x: torch.Tensor, size: int = 3) -> None:
     with torch.inference_mode():
-        plan = plan_network(model, x[:1], Grid(*x.shape[2:], size))
-    assert any(step.kind is not None for step in plan.steps), "nothing is windowed"
+        found = plan_network(model, x[:1], Grid(*x.shape[2:], size), 100)
+    assert any(found.variants), "nothing is windowed"
 
 
 class Residual(nn.Module):
@@ -223,14 +224,19 @@ def test_spans_hold_exactly_what_changes(
     assert (starts + after.size <= outputs).all()
 
 
-def test_caffenets_step_costs_what_was_calculated() -> None:
-    """The design's figure counts windows at their mean size, 0.20; ours have one common size."""
+def test_caffenets_step_costs_what_was_calculated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The design's figure counts windows at their mean size, 0.20; ours have one size a class."""
+    monkeypatch.undo()
     torch.manual_seed(0)
     model = caffenet().eval()
     with torch.inference_mode():
-        plan = plan_network(model, torch.zeros(1, 3, 227, 227), Grid(227, 227, 9))
-    assert plan.full_macs == pytest.approx(0.72e9, rel=0.05)
-    assert 0.20 < plan.ratio < 0.33
+        plans = [
+            plan_network(model, torch.zeros(1, 3, 227, 227), Grid(227, 227, 9), count)
+            for count in (1, 100)
+        ]
+    assert plans[0].work.macs == pytest.approx(0.72e9, rel=0.05)
+    assert 0.20 < plans[1].ratio < 0.27 < plans[0].ratio < 0.33
+    assert [len(p.variants) for p in plans] == [1, 4]
 
 
 class Branches(nn.Module):
@@ -303,7 +309,9 @@ def _half(spans: Spans, length: int) -> Spans:
 def test_hooks_of_the_user_run_on_whole_maps() -> None:
     torch.manual_seed(0)
     model, x = small_network(), images(2, 13, 13)
-    model[1].register_forward_hook(lambda module, inputs, output: output - output.mean((2, 3), keepdim=True))
+    model[1].register_forward_hook(
+        lambda module, inputs, output: output - output.mean((2, 3), keepdim=True)
+    )
     found, expected = both(model, x)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     model.register_forward_hook(lambda module, inputs, output: 2 * output)

@@ -133,9 +133,7 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
                 wanted = [name for name, key in keys.items() if key not in shard]
                 work = _Part(job, part, targets[number], wanted, progress)
                 for name, key in keys.items():
-                    folders[name].append(
-                        shard(key, partial(work.write, name, metadata(origin)))
-                    )
+                    folders[name].append(shard(key, partial(work.write, name, metadata(origin))))
             panel = _panel(job, folders)
             _write(panel, job, folders, metadata(origin), out)
     finally:

@@ -6,6 +6,7 @@ same to the bit in every run. `benchmarks/` shows how near they come to the best
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from aopc.models.inference import device_of
 #: Values of a network's largest map over one batch on a CPU. Small networks fill its caches, large
 #: ones should not leave them by far.
 _VALUES = 2**23
+#: The share of its time that a batch may spend on reading weights.
+_READING = 0.03
 #: Bytes of activations kept for all trajectories on a CPU.
 _KEPT_BYTES = 2**29
 #: The share of a GPU's memory that activations may take.
@@ -25,18 +28,50 @@ _GPU_SHARE = 0.4
 MACS_PER_BYTE = 10
 
 
-def largest_map(model: nn.Module, image: Tensor) -> int:
-    """The number of values of the largest output of a layer for ``image`` (1, C, H, W)."""
-    found = [image.numel()]
+@dataclass(frozen=True)
+class Work:
+    """What a full pass of one image takes.
+
+    Attributes
+    ----------
+    largest_map
+        Values of the largest output of a layer.
+    macs
+        Multiply–adds of convolutions and fully connected layers.
+    weights
+        Bytes of parameters.
+    """
+
+    largest_map: int
+    macs: int
+    weights: int
+
+
+def bytes_of_weights(model: nn.Module) -> int:
+    """Of all parameters."""
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def macs_of(layer: nn.Module, outputs: int) -> int:
+    """Multiply–adds for so many output values; 0 for other layers than those that have weights."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        return outputs * layer.weight[0].numel()
+    return 0
+
+
+def work_of(model: nn.Module, image: Tensor) -> Work:
+    """By a run on ``image`` (1, C, H, W)."""
+    maps, macs = [image.numel()], [0]
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
-            found.append(output.numel())
+            maps.append(output.numel())
+            macs.append(macs_of(module, output.numel()))
 
     leaves = [m for m in model.modules() if next(m.children(), None) is None]
     with _hooked(leaves, note):
         model(image)
-    return max(found)
+    return Work(max(maps), sum(macs), bytes_of_weights(model))
 
 
 @contextmanager
@@ -49,14 +84,15 @@ def _hooked(modules: list[nn.Module], hook: Any) -> Iterator[None]:
             handle.remove()
 
 
-def full_batch(model: nn.Module, values: int) -> int:
-    """Images a full forward pass, for a network whose largest map has so many values an image."""
+def full_batch(model: nn.Module, work: Work) -> int:
+    """Images a full forward pass."""
     device = device_of(model)
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
         # The input and output of the largest layer, and what a convolution works in.
-        return max(1, min(1024, int(_GPU_SHARE * memory) // (4 * 4 * values)))
-    return max(4, min(128, _VALUES // values))
+        return max(1, min(1024, int(_GPU_SHARE * memory) // (4 * 4 * work.largest_map)))
+    by_weights = MACS_PER_BYTE * work.weights / (_READING * max(1, work.macs))
+    return max(4, min(128, max(_VALUES // work.largest_map, int(by_weights))))
 
 
 def trajectory_batch(model: nn.Module, kept_bytes: int) -> int:

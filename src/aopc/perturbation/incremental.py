@@ -1,9 +1,11 @@
 """The incremental runner: per step, only what the removed region can change is computed.
 
 Consecutive perturbed images differ in one region, and so do the maps of the first layers in one
-window each. The maps of every trajectory are kept; a step gathers the windows of all trajectories
-into one dense batch, computes them, and puts them back. The result is that of full passes up to
-rounding; what can be windowed is the business of :mod:`aopc.perturbation.plan`.
+window each. The maps of every trajectory are kept; the windows of several trajectories are gathered
+into one dense batch, computed, and put back. Trajectories need not be at the same step: those go on
+together whose next regions have windows of one size. The dense part waits until there is a batch for
+it. The result is that of full passes up to rounding; what can be windowed is the business of
+:mod:`aopc.perturbation.plan`.
 """
 
 from contextlib import nullcontext
@@ -43,7 +45,7 @@ class IncrementalRunner:
     trajectories_at_once, images_at_once
         As of :class:`aopc.perturbation.trajectories.Runner`.
     batch_size
-        Images a full forward pass.
+        Images a full forward pass, and a pass of the dense part.
     dropout_seed
         As of :func:`aopc.perturbation_curves`.
     """
@@ -87,49 +89,38 @@ class IncrementalRunner:
         trajectories: Trajectories,
         steps: int,
     ) -> Tensor:
-        count = len(trajectories)
         image = on_device(trajectories.image, self._model)
         target = on_device(trajectories.target, self._model)
-        order = on_device(trajectories.order, self._model)
-        regions = order[:, :steps].T.contiguous()
         kept = {store: self._copied(store, base, image) for store, base in shared.items()}
-        first = self._plan.steps[0]
-        changed = self._new_pixels(images, first, image, trajectories, order, regions)
-        gathers = {
-            read: _Places(read.store, read.rows, read.columns, regions)
-            for step in self._plan.steps
-            for read in step.reads.values()
-            if read is not None
-        }
-        puts = {
-            (step, store): _Places(store, step.box.rows.starts, step.box.columns.starts, regions)
-            for step in self._plan.steps
-            for store in step.writes
-        }
-        results = torch.empty(2, count, steps, device=self._device)
-        rows = [images.ids[i] for i in trajectories.image]
-        with self._dropping(rows):
-            for number in range(steps):
-                windows: dict[fx.Node, Tensor] = {}
-                for step in self._plan.steps:
-                    if step is first:
-                        window = changed[number]
-                    else:
-                        inputs = {
-                            source: windows[source]
-                            if read is None
-                            else self._gathered(read, kept[read.store], gathers[read].at[number])
-                            for source, read in step.reads.items()
-                        }
-                        window = self._computed(step, inputs)
-                    windows[step.node] = window
-                    for store in step.writes:
-                        places = puts[step, store].at[number]
-                        self._put(window, step.box.size, store, kept[store], places)
-                scores = self._dense(
-                    {n: _whole(kept[store], store) for n, store in self._plan.handed_over.items()}
-                )
-                results[:, :, number] = target_scores(scores, target)
+        turns = _Turns(trajectories.order[:, :steps], self._plan.variant_of_region)
+        trajectory = on_device(turns.trajectory, self._model)
+        region = on_device(turns.region, self._model)
+        step = on_device(turns.step, self._model)
+        changed = self._new_pixels(images, trajectories, trajectory, region, step)
+        places = _Places(self._plan, trajectory, region)
+        ids = [images.ids[i] for i in trajectories.image]
+        results = torch.empty(2, len(trajectories), steps, device=self._device)
+        waiting = _Waiting(self._plan)
+        for first, last, variant in turns.batches:
+            part = slice(first, last)
+            windows = {self._plan.first.node: changed[part]}
+            self._put_all(self._plan.first, changed[part], kept, places, part)
+            for layer in self._plan.variants[variant]:
+                inputs = {
+                    source: windows[source]
+                    if read is None
+                    else self._gathered(read, kept[read.store], places.reads[read][part])
+                    for source, read in layer.reads.items()
+                }
+                windows[layer.node] = window = self._computed(layer, inputs)
+                self._put_all(layer, window, kept, places, part)
+            waiting.add(kept, trajectory[part])
+            if waiting.count >= self._batch_size or last == len(trajectory):
+                part = slice(last - waiting.count, last)
+                with self._dropping([ids[t] for t in turns.trajectory[part]]):
+                    scores = self._dense(waiting.taken())
+                which = trajectory[part]
+                results[:, which, step[part]] = target_scores(scores, target[which])
         return results
 
     def perturbed(self, images: Images, trajectories: Trajectories, step: int) -> Tensor:
@@ -159,34 +150,28 @@ class IncrementalRunner:
     def _new_pixels(
         self,
         images: Images,
-        first: Step,
-        image: Tensor,
         trajectories: Trajectories,
-        order: Tensor,
-        regions: Tensor,
+        trajectory: Tensor,
+        region: Tensor,
+        step: Tensor,
     ) -> Tensor:
-        """(steps, B, C, h, w): the input's window at each step, the region's pixels replaced.
+        """(turns, C, h, w): the input's windows, the region's pixels replaced.
 
         Where the border cuts a region off, its window holds pixels of its neighbours too, which
         are replaced if their own region was removed before.
         """
-        grid, (height, width) = self._grid, first.box.size
-        starts = _starts(first.box.rows.starts, first.box.columns.starts, grid.width, self._device)
-        pattern = self._pattern(height, width, grid.width)
-        pixel = starts[regions][..., None] + pattern
-        ranks = torch.empty_like(order)
-        ranks.scatter_(1, order, torch.arange(order.shape[1], device=self._device).expand_as(order))
-        region = self._regions.of_pixel.flatten()[pixel]
-        rank = ranks.gather(1, region.transpose(0, 1).flatten(1)).view(len(order), len(regions), -1)
-        step = torch.arange(len(regions), device=self._device)[:, None, None]
-        removed = rank.transpose(0, 1) <= step
-        noise = on_device(trajectories.noise, self._model)
-        places = grid.height * grid.width
-        channels = images.pixels.shape[3]
-        old = images.pixels.reshape(-1, channels)[(image * places)[None, :, None] + pixel]
-        new = images.noise.reshape(-1, channels)[(noise * places)[None, :, None] + pixel]
-        pixels = torch.where(removed[..., None], new, old)
-        return pixels.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
+        grid, box = self._grid, self._plan.first.box
+        starts = _starts(box.rows.starts, box.columns.starts, grid.width, self._device)
+        pixel = starts[region][:, None] + self._pattern(*box.size, grid.width)
+        ranks = self._regions.ranks(on_device(trajectories.order, self._model))
+        rank = ranks[trajectory[:, None], self._regions.of_pixel.flatten()[pixel]]
+        image = on_device(trajectories.image, self._model)[trajectory, None]
+        noise = on_device(trajectories.noise, self._model)[trajectory, None]
+        places, channels = grid.height * grid.width, images.pixels.shape[3]
+        old = images.pixels.reshape(-1, channels)[image * places + pixel]
+        new = images.noise.reshape(-1, channels)[noise * places + pixel]
+        pixels = torch.where((rank <= step[:, None])[..., None], new, old)
+        return pixels.unflatten(1, box.size).permute(0, 3, 1, 2)
 
     def _computed(self, step: Step, inputs: dict[fx.Node, Tensor]) -> Tensor:
         if isinstance(step.kind, Sliding):
@@ -197,12 +182,23 @@ class IncrementalRunner:
     def _gathered(self, read: Read, maps: Tensor, starts: Tensor) -> Tensor:
         """(B, C, h, w): the windows of a store, each row of a window copied as a whole."""
         store, (height, width) = read.store, read.size
-        channels = store.shape[0]
+        count, channels = len(starts), store.shape[0]
         index = (starts[:, None] + self._pattern(height, 1, store.width)).flatten()
         places = len(maps) * store.height * store.width
         overlapping = maps.as_strided((places - width + 1, width * channels), (channels, 1))
         found = torch.index_select(overlapping, 0, index)
-        return found.view(len(maps), height, width, channels).permute(0, 3, 1, 2)
+        return found.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+    def _put_all(
+        self,
+        step: Step,
+        window: Tensor,
+        kept: dict[Store, Tensor],
+        places: "_Places",
+        part: slice,
+    ) -> None:
+        for store in step.writes:
+            self._put(window, step.box.size, store, kept[store], places.writes[step, store][part])
 
     def _put(
         self, window: Tensor, size: tuple[int, int], store: Store, maps: Tensor, starts: Tensor
@@ -222,20 +218,73 @@ class IncrementalRunner:
         return self._patterns[key]
 
 
-class _Places:
-    """Where the windows of one store start at each step, counted over all trajectories' maps.
+class _Turns:
+    """In which order steps of trajectories are computed.
 
-    ``at`` (steps, B) int64; ``rows`` and ``columns`` are each region's, without the border.
+    All trajectories whose next region belongs to the same variant go on together; the variant with
+    the most of them is next. That order depends on the orders of regions only.
+
+    Parameters
+    ----------
+    order
+        (B, steps): the regions that each trajectory loses.
+    variant_of_region
+        As of :class:`Plan`.
+
+    Attributes
+    ----------
+    trajectory, region, step
+        (B · steps,) int64, turn by turn.
+    batches
+        (first, last + 1, variant): turns that are computed together.
     """
 
-    def __init__(
-        self, store: Store, rows: NDArray[np.int64], columns: NDArray[np.int64], regions: Tensor
-    ) -> None:
+    def __init__(self, order: NDArray[np.int64], variant_of_region: NDArray[np.int64]) -> None:
+        count, steps = order.shape
+        done = np.zeros(count, dtype=np.int64)
+        following = variant_of_region[order]
+        variants = int(variant_of_region.max()) + 1
+        self.batches: list[tuple[int, int, int]] = []
+        chosen_turns, turns = [], 0
+        while turns < order.size:
+            unfinished = np.flatnonzero(done < steps)
+            coming = following[unfinished, done[unfinished]]
+            variant = int(np.bincount(coming, minlength=variants).argmax())
+            chosen = unfinished[coming == variant]
+            chosen_turns.append(np.stack([chosen, done[chosen]]))
+            done[chosen] += 1
+            self.batches.append((turns, turns + len(chosen), variant))
+            turns += len(chosen)
+        self.trajectory, self.step = np.concatenate(chosen_turns, axis=1)
+        self.region = order[self.trajectory, self.step]
+
+
+class _Places:
+    """Where the windows of each turn start in the stores, counted over all trajectories' maps.
+
+    ``reads`` and ``writes`` are (turns,) int64 by read, and by step and store.
+    """
+
+    def __init__(self, plan: Plan, trajectory: Tensor, region: Tensor) -> None:
+        self._trajectory, self._region = trajectory, region
+        steps = [plan.first, *(step for variant in plan.variants for step in variant)]
+        self.reads = {
+            read: self._at(read.store, read.rows, read.columns)
+            for step in steps
+            for read in step.reads.values()
+            if read is not None
+        }
+        self.writes = {
+            (step, store): self._at(store, step.box.rows.starts, step.box.columns.starts)
+            for step in steps
+            for store in step.writes
+        }
+
+    def _at(self, store: Store, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
         starts = _starts(
-            rows + store.before[0], columns + store.before[1], store.width, regions.device
+            rows + store.before[0], columns + store.before[1], store.width, self._region.device
         )
-        trajectory = torch.arange(regions.shape[1], device=regions.device)
-        self.at = starts[regions] + trajectory * (store.height * store.width)
+        return starts[self._region] + self._trajectory * (store.height * store.width)
 
 
 def _starts(
@@ -268,6 +317,27 @@ class _Recorder(fx.Interpreter):
         return value
 
 
+class _Waiting:
+    """Copies of the maps that wait for the dense part."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._handed_over = plan.handed_over
+        self._maps: dict[fx.Node, list[Tensor]] = {n: [] for n in plan.handed_over}
+        self.count = 0
+
+    def add(self, kept: dict[Store, Tensor], trajectory: Tensor) -> None:
+        for node, store in self._handed_over.items():
+            self._maps[node].append(_inner(kept[store], store)[trajectory])
+        self.count += len(trajectory)
+
+    def taken(self) -> dict[fx.Node, Tensor]:
+        """(B, C, H, W) by node, channels last in memory; none waits any more."""
+        found = {n: torch.cat(maps).permute(0, 3, 1, 2) for n, maps in self._maps.items()}
+        self._maps = {n: [] for n in self._maps}
+        self.count = 0
+        return found
+
+
 class _Dense:
     """The dense part of a plan, from the maps handed over to the class scores."""
 
@@ -282,18 +352,15 @@ class _Dense:
             self._done.setdefault(node, []).append(source)
 
     def __call__(self, handed_over: dict[fx.Node, Tensor]) -> Tensor:
+        """Class scores; the maps are channels last in memory, and may be overwritten."""
         if self._channels_last:
             try:
-                return self._run(
-                    {n: v.clone(memory_format=torch.channels_last) for n, v in handed_over.items()}
-                )
+                return self._run(dict(handed_over))
             except RuntimeError as error:
                 if not is_layout_error(error):
                     raise
                 self._channels_last = False
-        return self._run(
-            {n: v.clone(memory_format=torch.contiguous_format) for n, v in handed_over.items()}
-        )
+        return self._run({n: v.contiguous() for n, v in handed_over.items()})
 
     def _run(self, values: dict[fx.Node, Any]) -> Tensor:
         for node in self._plan.dense:
@@ -331,8 +398,3 @@ def _inner(maps: Tensor, store: Store) -> Tensor:
     """(B, H, W, C): a store without its border."""
     (top, left), (_, height, width) = store.before, store.shape
     return maps[:, top : top + height, left : left + width]
-
-
-def _whole(maps: Tensor, store: Store) -> Tensor:
-    """(B, C, H, W): a store as the network sees it."""
-    return _inner(maps, store).permute(0, 3, 1, 2)

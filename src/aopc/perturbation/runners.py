@@ -9,8 +9,8 @@ from aopc.perturbation.batches import (
     MACS_PER_BYTE,
     full_batch,
     is_out_of_memory,
-    largest_map,
     trajectory_batch,
+    work_of,
 )
 from aopc.perturbation.full import FullRunner
 from aopc.perturbation.incremental import IncrementalRunner
@@ -70,9 +70,9 @@ class Runners:
         self._dropout_seed = dropout_seed
         self._trajectories = 1
         self._checked = False
-        found = self._planned(image) if incremental else None
-        values = found.largest_map if found else largest_map(model, image)
-        self._batch = batch_size or full_batch(model, values)
+        found = self._planned(image, count) if incremental else None
+        work = found.work if found else work_of(model, image)
+        self._batch = batch_size or full_batch(model, work)
         self._plan = found if found and self._pays(found, image, count, batch_size) else None
         self.current: Runner = self._runner()
 
@@ -81,12 +81,13 @@ class Runners:
         """Of the incremental runner; None: full passes."""
         return self._plan
 
-    def _planned(self, image: Tensor) -> Plan | None:
+    def _planned(self, image: Tensor, count: int) -> Plan | None:
         try:
             return plan_network(
                 self._model,
                 image.contiguous(memory_format=torch.channels_last),
                 self._grid,
+                count,
                 dropout=self._dropout_seed is not None,
             )
         except UntraceableError as error:
@@ -102,10 +103,9 @@ class Runners:
             return False
         kept = plan.values * image.element_size()
         self._trajectories = batch_size or trajectory_batch(self._model, kept)
-        weights = sum(p.numel() * p.element_size() for p in self._model.parameters())
-        reading = MACS_PER_BYTE * weights
+        reading = MACS_PER_BYTE * plan.work.weights
         step = plan.step_macs + reading / min(count, self._trajectories)
-        full = plan.full_macs + reading / min(count * self._steps, self._batch)
+        full = plan.work.macs + reading / min(count * self._steps, self._batch)
         return step < WORTHWHILE * full
 
     def _runner(self) -> Runner:

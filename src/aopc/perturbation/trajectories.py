@@ -98,12 +98,15 @@ class PixelRegions:
     def __init__(self, grid: Grid, device: torch.device) -> None:
         self.of_pixel = torch.from_numpy(grid.region_of_pixel).to(device)
 
+    @staticmethod
+    def ranks(order: Tensor) -> Tensor:
+        """(B, R) orders → (B, R): the step at which a region is removed, less one."""
+        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+        return torch.empty_like(order).scatter_(1, order, places)
+
     def pixel_ranks(self, order: Tensor) -> Tensor:
         """(B, R) orders → (B, H, W): the step at which a pixel is removed, less one."""
-        ranks = torch.empty_like(order)
-        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-        ranks.scatter_(1, order, places)
-        return ranks[:, self.of_pixel]
+        return self.ranks(order)[:, self.of_pixel]
 
 
 class Layout:

@@ -4,7 +4,9 @@ A change travels through a sliding layer (convolution, pooling) as through the l
 read backwards. Rows and columns are independent of each other, so one axis is enough.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,26 +44,37 @@ class Spans:
         (G,) int64; equal where the region changes nothing.
     length
         Of the axis.
+    members
+        (G,): the regions that share one size of window, at least one; None: all.
     """
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     length: int
+    members: NDArray[np.bool_] | None = None
 
     @classmethod
-    def of_regions(cls, length: int, size: int) -> "Spans":
+    def of_regions(
+        cls, length: int, size: int, members: NDArray[np.bool_] | None = None
+    ) -> "Spans":
         """The regions themselves: every ``size`` pixels, the last one cut off by the border."""
         low = np.arange(0, length, size, dtype=np.int64)
-        return cls(low, np.minimum(low + size, length), length)
+        return cls(low, np.minimum(low + size, length), length, members)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(G,): how many places each region can change."""
+        return self.high - self.low
 
     @property
     def size(self) -> int:
-        """The longest span: windows have this one size, so that they fit into one batch."""
-        return max(1, int((self.high - self.low).max()))
+        """The members' longest span: windows have one size, so that they fit into one batch."""
+        members = self.sizes if self.members is None else self.sizes[self.members]
+        return max(1, int(members.max()))
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """(G,): where a window of :attr:`size` places begins that holds the span and fits the axis."""
+        """(G,): where a window of :attr:`size` places begins; a member's holds its span."""
         return np.clip(self.low, 0, self.length - self.size)
 
     def through(self, slide: Slide, length: int) -> "Spans":
@@ -71,7 +84,7 @@ class Spans:
         low = np.clip(first, 0, length)
         high = np.clip(last + 1, low, length)
         unchanged = self.high <= self.low
-        return Spans(low, np.where(unchanged, low, high), length)
+        return Spans(low, np.where(unchanged, low, high), length, self.members)
 
     def union(self, other: "Spans") -> "Spans":
         """The spans that hold both."""
@@ -82,8 +95,50 @@ class Spans:
         high = np.where(
             mine & theirs, np.maximum(self.high, other.high), np.where(mine, self.high, other.high)
         )
-        return Spans(low, high, self.length)
+        return Spans(low, high, self.length, self.members)
 
     def same_window(self, other: "Spans") -> bool:
         """Whether windows of both are at the same places."""
         return self.size == other.size and bool((self.starts == other.starts).all())
+
+
+def size_classes(
+    weights: Sequence[float], spans: Sequence[Spans], count: int
+) -> list[NDArray[np.bool_]]:
+    """Divide the regions along an axis into classes whose windows are of nearly one size.
+
+    A window is as large as the largest of its class. The classes minimise Σ_l w_l ⟨size_l²⟩, the mean
+    over regions of the class's size at layer l, squared for the two axes.
+
+    Parameters
+    ----------
+    weights, spans
+        Of each layer: what a place of its map costs, and the spans of all regions there.
+    count
+        How many classes at the most.
+
+    Returns
+    -------
+    (G,) members of each class.
+    """
+    regions = len(spans[0].low)
+    cost = np.array(
+        [np.asarray(weights) @ [s.sizes[g] ** 2.0 for s in spans] for g in range(regions)]
+    )
+    order = np.argsort(cost, kind="stable")
+    sizes = np.stack([s.sizes[order] for s in spans]).astype(np.float64)
+
+    def total(cuts: tuple[int, ...]) -> float:
+        bounds = pairwise((0, *cuts, regions))
+        return sum(
+            (b - a) * float(np.asarray(weights) @ sizes[:, a:b].max(axis=1) ** 2) for a, b in bounds
+        )
+
+    possible = combinations(range(1, regions), min(count, regions) - 1)
+    best = min(possible, key=total)
+    classes = []
+    for start, stop in pairwise((0, *best, regions)):
+        members = np.zeros(regions, dtype=bool)
+        members[order[start:stop]] = True
+        classes.append(members)
+    return classes
