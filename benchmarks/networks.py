@@ -68,7 +68,7 @@ def _torchvision(name: str) -> Callable[[], nn.Module]:
 
 #: The paper's network, three of torchvision's, and the one of the offline default (params.yaml).
 NETWORKS = {
-    "caffenet": Subject(_caffenet, 227, 9, full=(1, 4, 64), incremental=(12, 10, 10)),
+    "caffenet": Subject(_caffenet, 227, 9, full=(1, 7, 64), incremental=(12, 10, 10)),
     "squeezenet": Subject(
         _torchvision("squeezenet1_0"), 227, 9, full=(1, 2, 100), incremental=(3, 10, 20)
     ),

@@ -18,6 +18,8 @@ from aopc.perturbation.trajectories import (
     target_scores,
 )
 
+#: Bytes of a value → an integer of as many.
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: Batches a call at least, so that a last one of another size costs little.
 _BATCHES = 4
 
@@ -64,31 +66,40 @@ class FullRunner:
         ), None
 
     def run(self, images: Images, shared: Any, trajectories: Trajectories, steps: int) -> Tensor:
-        ranks = self._regions.pixel_ranks(on_device(trajectories.order, self._model))
+        order = on_device(trajectories.order, self._model)
         targets = on_device(trajectories.target, self._model)
-        results = torch.empty(2, len(trajectories) * steps, device=ranks.device)
-        shape = images.pixels.shape[1:]
-        batch = images.pixels.new_empty((self._size, shape.numel()))
+        results = torch.empty(2, len(trajectories) * steps, device=order.device)
+        batch = images.pixels.new_empty((self._size, *images.pixels.shape[1:]))
         for start in range(0, len(trajectories) * steps, self._size):
             stop = min(start + self._size, len(trajectories) * steps)
             rows = []
             for number in range(start // steps, (stop - 1) // steps + 1):
                 first = max(start, number * steps)
                 last = min(stop, (number + 1) * steps)
-                done = torch.arange(first, last, device=ranks.device) - (number * steps - 1)
-                # Flat and of one shape, which is several times faster than spreading over channels.
-                rank = ranks[number, :, :, None].expand(shape).flatten()
-                torch.where(
-                    rank < done[:, None],
-                    images.noise[trajectories.noise[number]].flatten(),
-                    images.pixels[trajectories.image[number]].flatten(),
-                    out=batch[first - start : last - start],
+                self._fill(
+                    batch[first - start : last - start],
+                    images.pixels[trajectories.image[number]],
+                    images.noise[trajectories.noise[number]],
+                    order[number],
+                    first - number * steps + 1,
                 )
                 rows += [images.ids[trajectories.image[number]]] * (last - first)
-            scores = self._scores(batch[: stop - start].unflatten(1, shape), rows)
-            chosen = targets[torch.arange(start, stop, device=ranks.device) // steps]
+            scores = self._scores(batch[: stop - start], rows)
+            chosen = targets[torch.arange(start, stop, device=order.device) // steps]
             results[:, start:stop] = target_scores(scores, chosen)
         return results.reshape(2, len(trajectories), steps)
+
+    def _fill(self, batch: Tensor, image: Tensor, noise: Tensor, order: Tensor, first: int) -> None:
+        """Make ``batch`` (n, H, W, C) the image at the steps ``first``, ``first`` + 1, …"""
+        kind = _INTEGERS[batch.element_size()]
+        rank = self._regions.pixel_ranks(order[None])[0].to(kind)
+        step = torch.arange(first, first + len(batch), device=order.device, dtype=kind)
+        # The sign of rank − step, spread over all bits, chooses between noise and image by logical
+        # operations: three times as fast as torch.where, and as exact.
+        bits, old = batch.flatten(1).view(kind), image.flatten().view(kind)
+        torch.sub(rank[..., None].expand(image.shape).flatten(), step[:, None], out=bits)
+        bits.bitwise_right_shift_(8 * batch.element_size() - 1)
+        bits.bitwise_and_(noise.flatten().view(kind) ^ old).bitwise_xor_(old)
 
     def _scores(self, batch: Tensor, ids: Any) -> Tensor:
         dropping = (

@@ -93,7 +93,7 @@ def target_scores(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 class PixelRegions:
-    """The region of each pixel, on the device."""
+    """The region of each pixel, (H, W), on the device."""
 
     def __init__(self, grid: Grid, device: torch.device) -> None:
         self.of_pixel = torch.from_numpy(grid.region_of_pixel).to(device)
