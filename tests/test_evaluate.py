@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from aopc import cli
 from aopc.datasets.folder import image_folder
 from aopc.datasets.subset import Subset
 from aopc.evaluate import Evaluation, evaluate
+from aopc.measures.precision import StoppingRule
 from aopc.models.preprocessing import Preprocessing
 from aopc.protocol import Protocol, read_curves
+from aopc.streams import Stream
 from aopc.tables import read_table
 
 CLASSES = 4
@@ -329,3 +332,56 @@ def test_a_caffemodel_is_evaluated(
     assert run(monkeypatch, *flat, "--preprocessing", "imagenet") == 2
     flat[3] = "caffenet"
     assert run(monkeypatch, *flat) == 2
+
+
+def test_estimate_says_time_and_memory_and_writes_nothing(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [str(o) for o in options(inputs, tmp_path / "out")][:-2]
+    monkeypatch.setattr(sys, "argv", ["aopc", "estimate", *given])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert not done.value.code
+    printed = capsys.readouterr().out
+    assert printed.startswith("3 images, ")
+    assert "in all: " in printed
+    assert "memory: " in printed
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(sys, "argv", ["aopc", "estimate", *given, "--arithmetic", "float23"])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert done.value.code == 2
+    assert "did you mean 'float32'" in capsys.readouterr().err
+
+
+def test_precision_stops_when_it_is_reached_and_says_when_not(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aopc.evaluate.PART_IMAGES", 2)
+    monkeypatch.setattr(
+        "aopc.evaluate.StoppingRule", lambda p, every: StoppingRule(p, every=every, least=2)
+    )
+    job = _job(inputs, Counter())
+    rough = evaluate(replace(job, precision=1e6), tmp_path / "rough")
+    assert rough.warnings == []
+    metrics = json.loads((tmp_path / "rough" / "metrics.json").read_text())
+    assert {m["images"] for m in metrics["pets"].values()} == {2}
+    done = read_curves(tmp_path / "rough" / "curves" / "random.parquet")["random"].image_ids
+    order = Stream(0, "precision").permutation(5)[:2]
+    assert list(done) == [job.folder.ids[i] for i in order]
+    assert np.load(tmp_path / "rough" / "heatmaps" / "random.npy").shape[0] == 2
+    assert not (tmp_path / "rough.partial").exists()
+    fine = evaluate(replace(job, precision=1e-9), tmp_path / "fine")
+    assert "was not reached" in fine.warnings[0]
+    # The same numbers as without the option: the order of work does not matter.
+    plain = evaluate(job, tmp_path / "plain")
+    found, expected = (
+        json.loads((tmp_path / name / "metrics.json").read_text())["pets"]
+        for name in ("fine", "plain")
+    )
+    for explainer, values in expected.items():
+        assert found[explainer]["aopc"] == pytest.approx(values["aopc"], rel=1e-5, abs=1e-6)
+    assert plain.panel.explainers == fine.panel.explainers

@@ -431,7 +431,7 @@ def test_arithmetic() -> None:
     assert 0 < np.abs(rough - exact).max() < 0.05 * scale
     np.testing.assert_allclose(rough, full, atol=0.02 * scale)
     assert torch.backends.cudnn.conv.fp32_precision != "ieee"
-    with pytest.raises(aopc.InputError, match="unknown arithmetic 'float23'.*did you mean"):
+    with pytest.raises(aopc.InputError, match=r"unknown arithmetic 'float23'.*did you mean"):
         aopc.perturbation_curves(model, x, x.sum(1), **common, arithmetic="float23")
 
 

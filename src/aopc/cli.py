@@ -1,14 +1,21 @@
 """The command ``aopc``."""
 
 import contextlib
+import inspect
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from aopc.errors import InputError
 from aopc.machine import prepare
+
+if TYPE_CHECKING:
+    from aopc.evaluate import Evaluation
+    from aopc.perturbation.arithmetic import Arithmetic
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False
@@ -20,8 +27,7 @@ def _commands() -> None:
     """Evaluate heatmaps by region perturbation, after Samek et al. (arXiv:1509.06321)."""
 
 
-@app.command()
-def evaluate(
+def _job(
     images: Annotated[Path, typer.Option(help="Folder of images, flat or with subfolders.")],
     model: Annotated[str, typer.Option(help="Architecture, as torchvision.models calls it.")],
     weights: Annotated[
@@ -59,16 +65,15 @@ def evaluate(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a forward pass; default: by size and device.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
-) -> None:
-    """Run the paper's protocol on a folder of images and a network with weights from a file."""
+    arithmetic: Annotated[
+        str, typer.Option(help="float32, tf32 (on GPUs that have it) or bfloat16.")
+    ] = "float32",
+) -> "Evaluation":
+    """What to evaluate, from the options that ``evaluate`` and ``estimate`` share."""
     # Imported here so that --help and wrong options answer at once.
-    import torch
-
     from aopc.datasets.folder import image_folder, read_classes
     from aopc.datasets.subset import Subset
     from aopc.evaluate import Evaluation
-    from aopc.evaluate import evaluate as run
     from aopc.explainers import EXPLAINERS, get_explainer
     from aopc.models.caffe_weights import caffe_preprocessing, load_caffe_network
     from aopc.models.inference import to_device
@@ -77,7 +82,6 @@ def evaluate(
     from aopc.perturbation.removal import REMOVALS
     from aopc.protocol import Protocol
     from aopc.registry import resolve
-    from aopc.results_text import outcome_table
     from aopc.tables import file_hash
 
     if limit is not None and first is not None:
@@ -104,7 +108,7 @@ def evaluate(
         network = load_caffe_network(model, weights)
     else:
         network = load_torchvision_model(model, weights, caffe=preprocessing == "caffe")
-    job = Evaluation(
+    return Evaluation(
         name=name or images.resolve().name,
         folder=folder,
         model=to_device(network, device),
@@ -119,12 +123,45 @@ def evaluate(
             removal=removal,
             seed=seed,
             orders=("morf", "lerf") if lerf else ("morf",),
+            arithmetic=cast("Arithmetic", arithmetic),
         ),
         origin={"model": model, "weights": file_hash(weights)},
         batch_size=batch_size,
     )
+
+
+def _with_job(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of :func:`_job`, whose result it gets, before its own."""
+    shared, own = (inspect.signature(f).parameters for f in (_job, command))
+
+    def run(**options: Any) -> None:
+        command(_job(**{name: options.pop(name) for name in shared}), **options)
+
+    parameters = [*shared.values(), *(p for name, p in own.items() if name != "job")]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+@app.command()
+@_with_job
+def evaluate(
+    job: Any,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    precision: Annotated[
+        float | None,
+        typer.Option(help="Stop once AOPC relative to random is known to ± so much (score units)."),
+    ] = None,
+) -> None:
+    """Run the paper's protocol on a folder of images and a network with weights from a file."""
+    import torch
+
+    from aopc.evaluate import evaluate as run
+    from aopc.results_text import outcome_table
+
     try:
-        outcome = run(job, out)
+        outcome = run(replace(job, precision=precision), out)
     except torch.OutOfMemoryError as error:
         raise InputError(
             "out of memory on the GPU: give a smaller --batch-size; what is finished is kept"
@@ -133,6 +170,15 @@ def evaluate(
         print(f"aopc: {warning}", file=sys.stderr)
     print(outcome_table(outcome))
     print(f"wrote {out}")
+
+
+@app.command()
+@_with_job
+def estimate(job: Any) -> None:
+    """Say how long an evaluation will take and how much memory, after some seconds of calibration."""
+    from aopc.estimate import estimate as estimated
+
+    print(estimated(job).text())
 
 
 @app.command()

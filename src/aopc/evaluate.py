@@ -17,19 +17,23 @@ from aopc.explainers import RANDOM, get_explainer, heatmaps_of, listed
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
 from aopc.measures.complexity import DEFAULT_RENDERING, complexity_columns
+from aopc.measures.curves import aopc_curves
+from aopc.measures.precision import StoppingRule
 from aopc.measures.summary import Panel, write_panels
 from aopc.models.inference import predict
 from aopc.models.preprocessing import Preprocessing
 from aopc.perturbation.regions import Grid
 from aopc.progress import Progress, progress_bar
-from aopc.protocol import CurvesByOrder, Protocol, curves_of, read_curves, write_curves
+from aopc.protocol import CurvesByOrder, Protocol, curves_of, read_mean_curves, write_curves
 from aopc.registry import source_hash
 from aopc.shards import shards
+from aopc.streams import Stream
 from aopc.tables import (
     concatenated,
     file_hash,
+    join_arrays,
+    join_tables,
     metadata,
-    read_array,
     read_table,
     write_array,
     write_table,
@@ -62,7 +66,11 @@ class Evaluation:
     origin
         What else determines the result, for the result files: architecture, weights' hash, …
     batch_size
-        Images a forward pass; None: chosen by image size and device.
+        Images a forward pass; None: chosen by network, image size and device.
+    precision
+        Stop as soon as every explainer's AOPC relative to random is known to within ± so much; None:
+        evaluate all images. Images are then taken in random order, and the rule is
+        :class:`aopc.measures.precision.StoppingRule`.
     """
 
     name: str
@@ -74,11 +82,20 @@ class Evaluation:
     protocol: Protocol
     origin: dict[str, Any]
     batch_size: int | None = None
+    precision: float | None = None
 
     @property
     def names(self) -> list[str]:
         """The explainers, each once, the random baseline last."""
         return [e for e in dict.fromkeys(self.explainers) if e != RANDOM] + [RANDOM]
+
+    @property
+    def image_ids(self) -> list[str]:
+        """In the order of work."""
+        ids = list(self.folder.ids)
+        if self.precision is None:
+            return ids
+        return [ids[i] for i in Stream(self.protocol.seed, "precision").permutation(len(ids))]
 
     def input(self, image_ids: Sequence[str]) -> Tensor:
         """Images in the model's input space, (N, C, H, W)."""
@@ -110,7 +127,8 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
         get_explainer(name)
     out = out.resolve()
     _check_output(out)
-    ids = job.folder.ids
+    rule = None if job.precision is None else StoppingRule(job.precision, every=PART_IMAGES)
+    ids = job.image_ids
     parts = [ids[i : i + PART_IMAGES] for i in range(0, len(ids), PART_IMAGES)]
     targets = _predictions(job, parts)
     origin = {
@@ -118,6 +136,7 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
         "images": {i: file_hash(job.folder.root / i) for i in ids},
         "preprocessing": repr(job.preprocessing),
         "protocol": job.protocol.as_parameters(),
+        "precision": job.precision,
         "explainers": {name: source_hash(name) for name in job.names},
         "removal": source_hash(job.protocol.removal),
     }
@@ -134,11 +153,41 @@ def evaluate(job: Evaluation, out: Path) -> Outcome:
                 work = _Part(job, part, targets[number], wanted, progress)
                 for name, key in keys.items():
                     folders[name].append(shard(key, partial(work.write, name, metadata(origin))))
-            panel = _panel(job, folders)
+                if rule is not None and rule.is_met(_differences(job, folders)):
+                    break
+            done = number + 1
+            panel, unknown = _panel(job, folders), _unknown(job, rule, folders)
             _write(panel, job, folders, metadata(origin), out)
     finally:
         _remove_if_done(cache)
-    return Outcome(panel, _warnings(panel), _accuracy(job, np.concatenate(targets)))
+    accuracy = _accuracy(job, parts[:done], np.concatenate(targets[:done]))
+    return Outcome(panel, [*unknown, *_warnings(panel)], accuracy)
+
+
+def _differences(job: Evaluation, folders: dict[str, list[Path]]) -> np.ndarray:
+    """(n, E): AOPC relative to random of each image done, by explainer."""
+    found = {
+        name: aopc_curves(next(iter(_curves(files).values())))[:, -1]
+        for name, files in folders.items()
+    }
+    return np.stack([found[name] - found[RANDOM] for name in job.names if name != RANDOM], axis=1)
+
+
+def _curves(folders: Sequence[Path]) -> CurvesByOrder:
+    return read_mean_curves(*(folder / "curves.parquet" for folder in folders))
+
+
+def _unknown(
+    job: Evaluation, rule: StoppingRule | None, folders: dict[str, list[Path]]
+) -> list[str]:
+    """What to say if the images were too few for the precision."""
+    if rule is None or rule.is_met(_differences(job, folders)):
+        return []
+    reached = float(rule.half_widths(_differences(job, folders)).max())
+    return [
+        f"all {len(job.folder.ids)} images were evaluated, and the precision {rule.precision:g} was not"
+        f" reached: relative to random, AOPC is known to within ±{reached:.3g}"
+    ]
 
 
 def _predictions(job: Evaluation, parts: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -222,7 +271,7 @@ class _Part:
 
 
 def _panel(job: Evaluation, folders: dict[str, list[Path]]) -> Panel:
-    curves = {n: read_curves(*(f / "curves.parquet" for f in fs)) for n, fs in folders.items()}
+    curves = {n: _curves(fs) for n, fs in folders.items()}
     tables = [read_table(f / "complexity.parquet") for fs in folders.values() for f in fs]
     return Panel(job.name, curves, concatenated(tables), job.protocol.seed)
 
@@ -263,11 +312,12 @@ def _write_to(
     folders: dict[str, list[Path]],
     origin: dict[str, Any],
 ) -> None:
-    for name, curves in panel.curves.items():
+    for name, parts in folders.items():
         stem = name.replace(":", "-")
-        write_curves(out / "curves" / f"{stem}.parquet", curves, origin)
-        maps = np.concatenate([read_array(f / "heatmaps.npy") for f in folders[name]])
-        write_array(out / "heatmaps" / f"{stem}.npy", maps)
+        join_tables(
+            out / "curves" / f"{stem}.parquet", [f / "curves.parquet" for f in parts], origin
+        )
+        join_arrays(out / "heatmaps" / f"{stem}.npy", [f / "heatmaps.npy" for f in parts])
     write_table(out / "complexity.parquet", panel.complexity, origin)
     table = write_panels([panel], out)
     save_figure(draw_figure4(table, panel_titles={panel.name: panel.name}), out / "figure4")
@@ -291,9 +341,14 @@ def _warnings(panel: Panel) -> list[str]:
     return found
 
 
-def _accuracy(job: Evaluation, predicted: np.ndarray) -> float | None:
+def _accuracy(
+    job: Evaluation, parts: Sequence[Sequence[str]], predicted: np.ndarray
+) -> float | None:
     labels = job.folder.labels(job.class_ids) if job.class_ids is not None else None
-    return None if labels is None else float((predicted == np.array(labels)).mean())
+    if labels is None:
+        return None
+    by_image = dict(zip(job.folder.ids, labels, strict=True))
+    return float((predicted == np.array([by_image[i] for part in parts for i in part])).mean())
 
 
 def _remove_if_done(cache: Path) -> None:

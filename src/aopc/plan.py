@@ -13,16 +13,18 @@ from aopc.datasets import DOWNLOADS, SOURCES
 from aopc.datasets.torchvision_sets import mnist_folder
 from aopc.downloads.fetch import is_here
 from aopc.downloads.source import Source, readable
-from aopc.explainers import get_explainer, heatmaps
+from aopc.estimate import calibrate_curves, duration, trajectories
+from aopc.evaluate import PART_IMAGES
+from aopc.explainers import get_explainer, heatmaps_of
 from aopc.models.caffe_weights import weights_named
 from aopc.models.inference import best_device, default_batch_size
 from aopc.models.network_file import build
-from aopc.perturbation.engine import perturbation_curves
+from aopc.perturbation.removal import ValueRange
 from aopc.protocol import Protocol
 from aopc.registry import resolve
 from aopc.repository import downloads_folder
 from aopc.settings import checked
-from aopc.stages.panel import control_settings, panel_settings
+from aopc.stages.panel import control_settings, panel_protocol, panel_settings
 from aopc.stages.stage import section
 
 
@@ -100,9 +102,7 @@ def panels(params: dict[str, Any]) -> list[Panel]:
     explainers = list(section(params, "explainers"))
     for explainer in explainers:
         get_explainer(explainer)
-    repeats = protocol.repeats
-    random = -(-max(protocol.random_orders, repeats) // repeats) * repeats
-    trajectories = (len(explainers) - 1) * len(protocol.orders) * repeats + random
+    curves = sum(trajectories(protocol, e) for e in explainers)
     controls = control_settings(params)
     controlled = controls.trajectories(explainers, protocol)
     result = []
@@ -116,7 +116,7 @@ def panels(params: dict[str, Any]) -> list[Panel]:
         if not counts:
             counts = [_test_images(params, name)]
         images = min(counts)
-        per_image = side**2 * (3 + 4 * len(explainers)) + 8 * trajectories * (protocol.steps + 1)
+        per_image = side**2 * (3 + 4 * len(explainers)) + 8 * curves * (protocol.steps + 1)
         architecture = weights.architectures[0] if weights else None
         result.append(
             Panel(
@@ -126,7 +126,7 @@ def panels(params: dict[str, Any]) -> list[Panel]:
                 classes=weights.classes if weights else 0,
                 side=side,
                 images=images,
-                forwards=(images * trajectories + min(images, controls.images) * controlled)
+                forwards=(images * curves + min(images, controls.images) * controlled)
                 * protocol.steps,
                 stored=images * per_image
                 + min(images, controls.images) * 8 * controlled * (protocol.steps + 1),
@@ -238,9 +238,11 @@ def _time(
         extra = f" and {per_heatmaps:.3f} s an image for all heatmaps" if per_heatmaps else ""
         lines.append(
             f"  {panel.name}: {panel.images} images, {panel.forwards / 1e6:.1f} million forwards at"
-            f" {found:.0f} a second ({panel.network}, {how}){extra}: {_duration(hours)}"
+            f" {found:.0f} a second ({panel.network}, {how}){extra}: {duration(3600 * hours)}"
         )
-    lines.append(f"  In all: {_duration(total)}, and downloads, training and Figure 7 besides")
+    lines.append(
+        f"  In all: {duration(3600 * total)}, and downloads, training and Figure 7 besides"
+    )
     if rate is None and device.type == "cpu":
         lines.append(
             "  This is without a GPU. On a machine with one, the same command measures it; --rate"
@@ -254,33 +256,19 @@ def _measure(params: dict[str, Any], panel: Panel, seconds: float) -> tuple[floa
     torch.manual_seed(0)
     model = build(str(panel.architecture), panel.classes, {}).eval().to(best_device())
     noise = torch.Generator().manual_seed(0)
-    count = default_batch_size(model, (3, panel.side, panel.side))
-    images = 60 * torch.randn(count, 3, panel.side, panel.side, generator=noise)
-    targets = np.zeros(count, dtype=np.int64)
-    steps = params["perturbation"]["steps"]
-
-    def once(n: int) -> int:
-        curves = perturbation_curves(
-            model, images[:1], images[:1].sum(1), targets[:1], steps=steps, repeats=n
-        )
-        return curves.forwards
-
-    once(1)
-    done, repeats, started = 0, 1, time.perf_counter()
-    while (gone := time.perf_counter() - started) < seconds:
-        done += once(repeats)
-        repeats = min(params["perturbation"]["repeats"], repeats + 1)
-    rate = done / gone
+    images = 60 * torch.randn(PART_IMAGES, 3, panel.side, panel.side, generator=noise)
+    cost = calibrate_curves(
+        model,
+        images,
+        panel_protocol(params, panel.name),
+        ValueRange((-120.0,) * 3, (135.0,) * 3),
+        seconds=seconds,
+    )
+    few = images[: default_batch_size(model, tuple(images.shape[1:]))]
+    targets = np.zeros(len(few), dtype=np.int64)
     started = time.perf_counter()
-    for explainer in params["explainers"]:
-        heatmaps(model, images, explainer, targets, allow_nonfinite=True)
-    return rate, (time.perf_counter() - started) / count
-
-
-def _duration(hours: float) -> str:
-    if hours >= 48:
-        return f"{hours / 24:.1f} days"
-    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+    heatmaps_of(model, few, list(params["explainers"]), targets, allow_nonfinite=True)
+    return 1 / cost.per_forward, (time.perf_counter() - started) / len(few)
 
 
 def profile_folder(path: Path) -> Path:

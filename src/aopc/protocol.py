@@ -1,7 +1,7 @@
 """The paper's experiment on one set of images, and its result files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +159,28 @@ def read_curves(*paths: Path) -> CurvesByOrder:
             image_ids=tuple(table["image"][rows][::trajectories].tolist()),
         )
     return curves
+
+
+def read_mean_curves(*paths: Path) -> CurvesByOrder:
+    """As :func:`read_curves`, each image's trajectories averaged in float64, part by part.
+
+    AOPC and ABPC are the same for it, and it takes a small part of the memory.
+    """
+    parts = [{order: _averaged(c) for order, c in read_curves(path).items()} for path in paths]
+    return {
+        order: Curves(
+            logits=np.concatenate([p[order].logits for p in parts]),
+            probabilities=np.concatenate([p[order].probabilities for p in parts]),
+            targets=np.concatenate([p[order].targets for p in parts]),
+            image_ids=tuple(i for p in parts for i in p[order].image_ids),
+        )
+        for order in parts[0]
+    }
+
+
+def _averaged(curves: Curves) -> Curves:
+    return replace(
+        curves,
+        logits=curves.logits.mean(axis=1, keepdims=True, dtype=np.float64),
+        probabilities=curves.probabilities.mean(axis=1, keepdims=True, dtype=np.float64),
+    )

@@ -139,6 +139,14 @@ def write_table(
         pq.write_table(table, temporary, compression="zstd")
 
 
+def join_tables(path: Path, parts: Sequence[Path], origin: Mapping[str, Any]) -> None:
+    """Write the rows of several Parquet files with the same columns as one, part by part."""
+    schema = pq.read_schema(parts[0]).with_metadata({_METADATA_KEY: json.dumps(dict(origin))})
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+        for part in parts:
+            file.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
+
+
 def _column(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
     if isinstance(values, np.ndarray) and values.ndim == 2:
         flat = pa.array(np.ascontiguousarray(values).ravel())
@@ -194,6 +202,17 @@ def write_array(path: Path, values: NDArray[Any]) -> None:
     """Write an array as ``.npy``, readable as a memory map."""
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.save(file, values)
+
+
+def join_arrays(path: Path, parts: Sequence[Path]) -> None:
+    """Write the rows of several ``.npy`` files as one, part by part."""
+    shapes = [read_array(part).shape for part in parts]
+    whole = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": whole}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(read_array(part), dtype="<f4").tobytes())
 
 
 def read_array(path: Path) -> NDArray[Any]:

@@ -9,13 +9,13 @@ from aopc.controls import DROPOUT, control_curves
 from aopc.explainers import RANDOM, get_explainer
 from aopc.models.dropout import has_dropout
 from aopc.progress import progress_bar
-from aopc.protocol import read_curves, write_curves
+from aopc.protocol import write_curves
 from aopc.registry import source_hash
 from aopc.shards import shards
 from aopc.stages.panel import StoredPanel, control_settings, panel_protocol
 from aopc.stages.stage import CACHE, DATA, keep_only, parts_of, section
 from aopc.streams import Stream
-from aopc.tables import file_hash, identity_hash, metadata, read_array, table_origin
+from aopc.tables import file_hash, identity_hash, join_tables, metadata, read_array, table_origin
 from aopc.tracking.journal import StageRun
 
 
@@ -86,7 +86,7 @@ def work(run: StageRun, params: dict[str, Any], panel: str) -> None:
                         write_curves(to / "curves.parquet", {order: curves}, origin)  # noqa: B023
 
                     files.append(shard(f"{part.start:06d}", compute) / "curves.parquet")
-                write_curves(path, read_curves(*files), origin)
+                join_tables(path, files, origin)
 
 
 def _order_of(condition: str, explainer: str) -> Any:

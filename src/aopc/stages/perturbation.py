@@ -19,7 +19,14 @@ from aopc.registry import source_hash
 from aopc.shards import shards
 from aopc.stages.panel import StoredPanel, panel_protocol
 from aopc.stages.stage import CACHE, DATA, keep_only, parts_of, section
-from aopc.tables import file_hash, identity_hash, metadata, read_array, table_origin
+from aopc.tables import (
+    file_hash,
+    identity_hash,
+    join_tables,
+    metadata,
+    read_array,
+    table_origin,
+)
 from aopc.tracking.journal import StageRun
 
 
@@ -59,10 +66,7 @@ def _compute(
 ) -> tuple[int, float]:
     """Write the curves of some explainers; returns how many forward passes it took, and seconds.
 
-    Parameters
-    ----------
-    missing
-        By explainer, what determines its curves.
+    ``missing`` has, by explainer, what determines its curves.
     """
     panel = stored.folder.name
     dataset, (model, preprocessing) = stored.dataset(), stored.network()
@@ -106,7 +110,7 @@ def _compute(
                 files[e].append(shard[e](name, write) / "curves.parquet")
             forwards += sum(c.forwards for found in curves.values() for c in found.values())
         for e in missing:
-            write_curves(folder / f"{e}.parquet", read_curves(*files[e]), origins[e])
+            join_tables(folder / f"{e}.parquet", files[e], origins[e])
     return forwards, time.perf_counter() - began
 
 
