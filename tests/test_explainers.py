@@ -11,12 +11,21 @@ from torch import nn
 
 import aopc
 import reference
-from aopc.explainers import EXPLAINERS
-from aopc.explainers.lrp import lrp_alpha_beta, lrp_epsilon
+from aopc.explainers import EXPLAINERS, Backward
 from aopc.measures.complexity import zero_heatmaps
 from conftest import small_network
 
 SEEDS = st.integers(0, 10_000)
+
+
+def lrp_epsilon(
+    model: nn.Module, x: torch.Tensor, targets: torch.Tensor, **settings: object
+) -> torch.Tensor:
+    return Backward("lrp:epsilon", **settings)(model, x, targets)
+
+
+def lrp_alpha_beta(model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return Backward("lrp:alpha_beta")(model, x, targets)
 
 
 def images(count: int = 2, seed: int = 0, size: int = 13) -> torch.Tensor:
@@ -327,3 +336,28 @@ def test_deconvolution_refuses_functional_relu() -> None:
 
     with pytest.raises(aopc.InputError, match="1 ReLUs are function calls"):
         aopc.heatmaps(Functional(), images(1), "deconvolution-l2")
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_explainers_together_are_those_alone_on_one_forward_pass(norm: bool) -> None:
+    """To the bit where they share the network, and each batch goes forward once."""
+    model = small_network()
+    if norm:
+        model.insert(1, nn.BatchNorm2d(8))
+        nn.init.uniform_(model[1].running_var, 0.5, 2)
+        model.eval()
+    x, targets = images(5), np.array([0, 1, 2, 0, 1])
+    names = [*EXPLAINERS, "centre-first", "lrp-alpha2-beta1-lrn-identity"]
+    together = aopc.explainers.heatmaps_of(model, x, names, targets, batch_size=2)
+    assert list(together) == names
+    for name in names:
+        alone = aopc.heatmaps(model, x, name, targets, batch_size=2)
+        np.testing.assert_array_equal(alone, together[name])
+    if not norm:
+        passes = []
+        handle = model[0].register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+        aopc.explainers.heatmaps_of(model, x, names, targets, batch_size=2)
+        handle.remove()
+        # Three batches, and one pass that looks for ReLUs which are no modules.
+        assert sum(passes) == 4
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

@@ -6,9 +6,9 @@ on the device and in the precision of the images.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from aopc.models.inference import (
 )
 from aopc.registry import resolve
 
+if TYPE_CHECKING:
+    from aopc.explainers.signals import RuleSet
+
 #: The baseline: its perturbation curves use random orders, not a heatmap.
 RANDOM = "random"
 
@@ -36,27 +39,70 @@ class Explainer(Protocol):
     def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor: ...
 
 
-def _method(path: str, **settings: Any) -> Explainer:
+class _Own:
     """An explainer whose module is imported at its first use: zennit takes a second to import."""
 
-    def explain(model: nn.Module, images: Tensor, targets: Tensor, **more: Any) -> Tensor:
-        module, _, function = path.partition(":")
-        method = getattr(importlib.import_module(f"aopc.explainers.{module}"), function)
-        return method(model, images, targets, **settings, **more)
+    def __init__(self, path: str) -> None:
+        self._path = path
 
-    return explain
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return _imported(self._path)(model, images, targets)
+
+
+class Backward:
+    """An explainer by one backward pass; it shares the forward pass with others of its kind.
+
+    Parameters
+    ----------
+    path
+        Module and function of this package that give the rules (:class:`aopc.explainers.signals.RuleSet`).
+    norm
+        The heatmap is this norm of the signal over the colour channels, 2 or ∞; None: the sum.
+    settings
+        Of the function.
+    """
+
+    def __init__(self, path: str, *, norm: float | None = None, **settings: Any) -> None:
+        self._path, self._norm, self._settings = path, norm, settings
+
+    @property
+    def signal(self) -> str:
+        """Names the signal; explainers with the same one differ in the norm only."""
+        return f"{self._path} {sorted(self._settings.items())}"
+
+    def rules(self) -> "RuleSet":
+        """How the signal goes backward."""
+        rules: RuleSet = _imported(self._path)(**self._settings)
+        return rules
+
+    def heatmap(self, signal: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, H, W)."""
+        if self._norm is None:
+            return signal.sum(dim=1)
+        return torch.linalg.vector_norm(signal, ord=self._norm, dim=1)
+
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        """Heatmaps; errors as of :class:`aopc.explainers.signals.Signals`."""
+        from aopc.explainers.signals import Signals
+
+        return self.heatmap(Signals(model, images[:1], {"": self.rules()})(images, targets)[""])
+
+
+def _imported(path: str) -> Any:
+    module, _, function = path.partition(":")
+    return getattr(importlib.import_module(f"aopc.explainers.{module}"), function)
 
 
 #: Name → explainer, in the order of the paper's legend.
 EXPLAINERS: dict[str, Explainer] = {
-    "sensitivity-l2": _method("sensitivity:sensitivity", norm=2.0),
-    "sensitivity-linf": _method("sensitivity:sensitivity", norm=float("inf")),
-    "deconvolution-l2": _method("deconvolution:deconvolution", norm=2.0),
-    "deconvolution-linf": _method("deconvolution:deconvolution", norm=float("inf")),
-    "lrp-epsilon-0.01": _method("lrp:lrp_epsilon", epsilon=0.01),
-    "lrp-epsilon-100": _method("lrp:lrp_epsilon", epsilon=100.0),
-    "lrp-alpha2-beta1": _method("lrp:lrp_alpha_beta", alpha=2.0, beta=1.0),
-    RANDOM: _method("random:random"),
+    "sensitivity-l2": Backward("sensitivity:gradient", norm=2.0),
+    "sensitivity-linf": Backward("sensitivity:gradient", norm=float("inf")),
+    "deconvolution-l2": Backward("deconvolution:deconvolution", norm=2.0),
+    "deconvolution-linf": Backward("deconvolution:deconvolution", norm=float("inf")),
+    "lrp-epsilon-0.01": Backward("lrp:epsilon", epsilon=0.01),
+    "lrp-epsilon-100": Backward("lrp:epsilon", epsilon=100.0),
+    "lrp-alpha2-beta1": Backward("lrp:alpha_beta", alpha=2.0, beta=1.0),
+    RANDOM: _Own("random:random"),
 }
 
 #: Those of :data:`FURTHER` that do not know the network.
@@ -65,10 +111,10 @@ BLIND = ("centre-first", "image-edges")
 #: Beyond the paper: baselines that do not know the network, and LRP with the other treatment of local
 #: response normalisation.
 FURTHER: dict[str, Explainer] = {
-    "centre-first": _method("baselines:centre_first"),
-    "image-edges": _method("baselines:image_edges"),
-    "lrp-alpha2-beta1-lrn-identity": _method(
-        "lrp:lrp_alpha_beta", alpha=2.0, beta=1.0, normalisation="identity"
+    "centre-first": _Own("baselines:centre_first"),
+    "image-edges": _Own("baselines:image_edges"),
+    "lrp-alpha2-beta1-lrn-identity": Backward(
+        "lrp:alpha_beta", alpha=2.0, beta=1.0, normalisation="identity"
     ),
 }
 
@@ -137,39 +183,18 @@ def heatmaps(
     >>> heatmaps(net, torch.rand(2, 3, 8, 8), "lrp-alpha2-beta1").shape
     (2, 8, 8)
     """
-    explain = get_explainer(explainer) if isinstance(explainer, str) else explainer
     label = explainer if isinstance(explainer, str) else getattr(explainer, "__name__", "explainer")
-    images = as_images(images, model)
-    chosen = targets_or_predictions(model, images, targets)
-    ids = list(image_ids) if image_ids is not None else [str(i) for i in range(len(images))]
-    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
-    device = device_of(model)
-    results = []
-    with evaluating(model):
-        for start in range(0, len(images), size):
-            batch, classes = images[start : start + size], chosen[start : start + size]
-            dropping = (
-                nullcontext()
-                if dropout_seed is None
-                else active_dropout(model, ids[start : start + size], dropout_seed)
-            )
-            with dropping:
-                result = explain(model, batch.to(device), classes.to(device)).detach()
-            if tuple(result.shape) != (len(batch), *batch.shape[2:]):
-                raise InputError(
-                    f"the explainer {label!r} must return heatmaps of shape"
-                    f" {(len(batch), *batch.shape[2:])}; it returned {tuple(result.shape)}"
-                )
-            results.append(result.float().cpu())
-    maps = torch.cat(results).numpy()
-    broken = ~np.isfinite(maps).all(axis=(1, 2))
-    if broken.any() and not allow_nonfinite:
-        raise InputError(
-            f"the explainer {label!r} gave NaN or infinite values for"
-            f" {listed([ids[i] for i in np.flatnonzero(broken)])}: look at the network's activations there"
-        )
-    maps[broken] = np.nan
-    return maps
+    explain = get_explainer(explainer) if isinstance(explainer, str) else explainer
+    return _heatmaps(
+        model,
+        images,
+        {label: explain},
+        targets,
+        image_ids,
+        batch_size,
+        allow_nonfinite,
+        dropout_seed,
+    )[label]
 
 
 def heatmaps_of(
@@ -177,12 +202,109 @@ def heatmaps_of(
     images: Tensor | NDArray[np.floating],
     explainers: Sequence[str],
     targets: Tensor | NDArray[np.integer] | None = None,
-    **options: Any,
+    *,
+    image_ids: Sequence[str] | None = None,
+    batch_size: int | None = None,
+    allow_nonfinite: bool = False,
+    dropout_seed: int | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Heatmaps of all images by several explainers. Parameters as of :func:`heatmaps`."""
+    """Heatmaps of all images by several explainers, which share each batch's forward pass.
+
+    Explainers of other kinds than ours have passes of their own, and so has LRP in networks with batch
+    normalisation, which it merges. Parameters and errors as of :func:`heatmaps`.
+    """
+    chosen = {name: get_explainer(name) for name in explainers}
+    return _heatmaps(
+        model, images, chosen, targets, image_ids, batch_size, allow_nonfinite, dropout_seed
+    )
+
+
+def _heatmaps(
+    model: nn.Module,
+    images: Tensor | NDArray[np.floating],
+    explainers: Mapping[str, Explainer],
+    targets: Tensor | NDArray[np.integer] | None,
+    image_ids: Sequence[str] | None,
+    batch_size: int | None,
+    allow_nonfinite: bool,
+    dropout_seed: int | None,
+) -> dict[str, NDArray[np.float32]]:
     images = as_images(images, model)
-    chosen = targets_or_predictions(model, images, targets)
-    return {name: heatmaps(model, images, name, chosen, **options) for name in explainers}
+    classes = targets_or_predictions(model, images, targets)
+    ids = list(image_ids) if image_ids is not None else [str(i) for i in range(len(images))]
+    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
+    results: dict[str, list[Tensor]] = {name: [] for name in explainers}
+    with evaluating(model):
+        shared = _Shared(model, explainers)
+        for start in range(0, len(images), size):
+            part = slice(start, start + size)
+            batch = images[part].to(device_of(model))
+            dropping = (
+                nullcontext()
+                if dropout_seed is None
+                else active_dropout(model, ids[part], dropout_seed)
+            )
+            with dropping:
+                found = shared(
+                    batch, classes[part].to(batch.device), fresh=dropout_seed is not None
+                )
+            for name, result in found.items():
+                if tuple(result.shape) != (len(batch), *batch.shape[2:]):
+                    raise InputError(
+                        f"the explainer {name!r} must return heatmaps of shape"
+                        f" {(len(batch), *batch.shape[2:])}; it returned {tuple(result.shape)}"
+                    )
+                results[name].append(result.detach().float().cpu())
+    return {
+        name: _finite(torch.cat(parts).numpy(), name, ids, allow_nonfinite)
+        for name, parts in results.items()
+    }
+
+
+class _Shared:
+    """All explainers on one batch; those of type :class:`Backward` on one forward pass."""
+
+    def __init__(self, model: nn.Module, explainers: Mapping[str, Explainer]) -> None:
+        self._model, self._explainers = model, explainers
+        self._backward = {n: e for n, e in explainers.items() if isinstance(e, Backward)}
+        self._signals: Any = None
+
+    def __call__(self, images: Tensor, targets: Tensor, *, fresh: bool) -> dict[str, Tensor]:
+        """``fresh``: the model is not the same as at the last call."""
+        signals: dict[str, Tensor] = {}
+        if self._backward:
+            if self._signals is None or fresh:
+                from aopc.explainers.signals import Signals
+
+                sets = {e.signal: e.rules() for e in self._backward.values()}
+                self._signals = Signals(self._model, images[:1], sets)
+            signals = self._signals(images, targets)
+        return {
+            name: explain.heatmap(signals[explain.signal])
+            if isinstance(explain, Backward)
+            else explain(self._model, images, targets)
+            for name, explain in self._explainers.items()
+        }
+
+
+def _finite(
+    maps: NDArray[np.float32], label: str, ids: Sequence[str], allow_nonfinite: bool
+) -> NDArray[np.float32]:
+    """The heatmaps, NaN all over where one has a value that is not finite.
+
+    Raises
+    ------
+    InputError
+        If there are such and they are not allowed.
+    """
+    broken = ~np.isfinite(maps).all(axis=(1, 2))
+    if broken.any() and not allow_nonfinite:
+        raise InputError(
+            f"the explainer {label!r} gave NaN or infinite values for"
+            f" {listed([ids[int(i)] for i in np.flatnonzero(broken)])}: look at the network's activations there"
+        )
+    maps[broken] = np.nan
+    return maps
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -95,18 +95,9 @@ def _is_arithmetic_on_sizes(node: fx.Node) -> bool:
 
 @contextmanager
 def rules_applied(composite: Composite, model: nn.Module) -> Iterator[None]:
-    """The model with a composite's rules, which are gone afterwards, also if applying them fails.
-
-    Raises
-    ------
-    InputError
-        If batch normalisation cannot be merged.
-    """
+    """The model with a composite's rules, which are gone afterwards, also if applying them fails."""
     try:
-        try:
-            composite.register(model)
-        except (RuntimeError, AttributeError) as error:
-            raise InputError(UNMERGEABLE) from error
+        composite.register(model)
         yield
     finally:
         composite.remove()

@@ -11,17 +11,15 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from zennit.canonizers import Canonizer
-from zennit.composites import LayerMapComposite
 from zennit.core import BasicHook, Hook, stabilize
 from zennit.layer import Sum
-from zennit.rules import AlphaBeta, Epsilon, NoMod, Norm, Pass
+from zennit.rules import AlphaBeta, ClampMod, Epsilon, NoMod, Norm, Pass
 from zennit.torchvision import ResNetCanonizer
 from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
 
 from aopc.errors import InputError
-from aopc.explainers.gradients import backward_from_target
-from aopc.explainers.layers import UNMERGEABLE, all_merged, require_known_layers, rules_applied
+from aopc.explainers.layers import UNMERGEABLE, all_merged, require_known_layers
+from aopc.explainers.signals import RuleSet
 from aopc.models.inference import logits_of
 
 Normalisation = Literal["taylor", "identity"]
@@ -96,23 +94,59 @@ def _nonzero(denominators: Tensor) -> Tensor:
     return torch.where(denominators.abs() < 1e-30, torch.inf, denominators)
 
 
-def _composite(
+class AlphaBetaRule(AlphaBeta):
+    """zennit's αβ rule, without the half of it that belongs to negative inputs where there are none.
+
+    Behind a ReLU that is everywhere: the terms left out are products with zero.
+    """
+
+    def __init__(self, alpha: float, beta: float) -> None:
+        super().__init__(alpha=alpha, beta=beta, stabilizer=_nonzero)
+        self._settings = alpha, beta
+        self._positive = BasicHook(
+            # Copies: the gradients of the two are needed one by one.
+            input_modifiers=[lambda inputs: inputs.detach().clone()] * 2,
+            param_modifiers=[ClampMod(min=0.0), ClampMod(max=0.0)],
+            output_modifiers=[lambda outputs: outputs] * 2,
+            gradient_mapper=lambda relevance, outputs: [relevance / _nonzero(z) for z in outputs],
+            reducer=lambda inputs, gradients: (
+                alpha * inputs[0] * gradients[0] - beta * inputs[1] * gradients[1]
+            ),
+        )
+
+    def backward(self, module: Any, grad_input: Any, grad_output: Any) -> Any:
+        if bool((self.stored_tensors["input"][0] >= 0).all()):
+            self._positive.stored_tensors = self.stored_tensors
+            return self._positive.backward(module, grad_input, grad_output)
+        return super().backward(module, grad_input, grad_output)
+
+    def copy(self) -> "AlphaBetaRule":
+        return type(self)(*self._settings)
+
+
+def _rules(
     linear: Callable[[], Hook], pooling: Callable[[], Hook], normalisation: Normalisation
-) -> LayerMapComposite:
-    canonizers: list[Canonizer] = [ResNetCanonizer()]  # merges batch norm, opens ResNet's additions
-    lrn = NormalisationTaylor() if normalisation == "taylor" else Pass()
-    return LayerMapComposite(
-        [
-            (Linear, linear()),
-            ((AvgPool, Sum), pooling()),
-            (nn.LocalResponseNorm, lrn),
-            ((Activation, BatchNorm, *_ELEMENTWISE), Pass()),
+) -> RuleSet:
+    return RuleSet(
+        rules=[
+            (Linear, linear),
+            ((AvgPool, Sum), pooling),
+            (nn.LocalResponseNorm, NormalisationTaylor if normalisation == "taylor" else Pass),
+            ((Activation, BatchNorm, *_ELEMENTWISE), Pass),
         ],
-        canonizers=canonizers,
+        starts_from_score=True,
+        prepare=_prepared,
     )
 
 
-def _lrp(model: nn.Module, images: Tensor, targets: Tensor, composite: LayerMapComposite) -> Tensor:
+def _prepared(model: nn.Module, image: Tensor) -> nn.Module:
+    """The model itself, or a copy with batch normalisation merged and ResNet's additions opened.
+
+    Raises
+    ------
+    InputError
+        If the model has a layer for which there is no rule, or the merging failed.
+    """
     known = (
         Linear,
         AvgPool,
@@ -124,66 +158,42 @@ def _lrp(model: nn.Module, images: Tensor, targets: Tensor, composite: LayerMapC
         *_GRADIENT,
     )
     require_known_layers(model, known)
-    if any(isinstance(module, BatchNorm) for module in model.modules()):
-        # Merging changes weights, and a merge that fails half-way would leave them changed.
-        model = copy.deepcopy(model)
+    if not any(isinstance(module, BatchNorm) for module in model.modules()):
+        return model
+    changed = copy.deepcopy(model)
+    try:
+        ResNetCanonizer().apply(changed)
+    except (RuntimeError, AttributeError) as error:
+        raise InputError(UNMERGEABLE) from error
     with torch.no_grad():
-        before = logits_of(model, images[:1])
-    with rules_applied(composite, model):
-        with torch.no_grad():
-            after = logits_of(model, images[:1])
-        same = torch.allclose(before, after, rtol=1e-2, atol=1e-3 * float(before.abs().max()))
-        if not same or not all_merged(model):
-            raise InputError(UNMERGEABLE)
-        relevance = backward_from_target(model, images, targets, start_from_score=True)
-    return relevance.sum(dim=1)
+        before, after = logits_of(model, image), logits_of(changed, image)
+    same = torch.allclose(before, after, rtol=1e-2, atol=1e-3 * float(before.abs().max()))
+    if not same or not all_merged(changed):
+        raise InputError(UNMERGEABLE)
+    return changed
 
 
-def lrp_epsilon(
-    model: nn.Module,
-    images: Tensor,
-    targets: Tensor,
-    *,
-    epsilon: float,
-    normalisation: Normalisation = "taylor",
-) -> Tensor:
-    """LRP heatmaps with the ε rule, R_i = Σ_j z_ij / (z_j + ε sign(z_j)) R_j, sign(0) = 1.
+def epsilon(*, epsilon: float, normalisation: Normalisation = "taylor") -> RuleSet:
+    """LRP with the ε rule, R_i = Σ_j z_ij / (z_j + ε sign(z_j)) R_j, sign(0) = 1.
 
     z_j is the layer's output, bias included, so the bias' share of the relevance is lost, as is
-    that of ε. Shapes as in the explainer contract (:mod:`aopc.explainers`); values have a sign:
-    positive relevance speaks for the target class.
-
-    Raises
-    ------
-    InputError
-        If the model has a layer for which there is no rule.
+    that of ε. Heatmaps are sums over the colour channels; values have a sign: positive relevance
+    speaks for the target class. Models with a layer for which there is no rule are refused.
     """
-    composite = _composite(
-        lambda: Epsilon(epsilon=epsilon), lambda: EpsilonPooling(epsilon), normalisation
-    )
-    return _lrp(model, images, targets, composite)
+    return _rules(lambda: Epsilon(epsilon=epsilon), lambda: EpsilonPooling(epsilon), normalisation)
 
 
-def lrp_alpha_beta(
-    model: nn.Module,
-    images: Tensor,
-    targets: Tensor,
-    *,
-    alpha: float = 2.0,
-    beta: float = 1.0,
-    normalisation: Normalisation = "taylor",
-) -> Tensor:
-    """LRP heatmaps with the αβ rule, R_i = Σ_j (α z⁺_ij / z⁺_j − β z⁻_ij / z⁻_j) R_j, α − β = 1.
+def alpha_beta(
+    *, alpha: float = 2.0, beta: float = 1.0, normalisation: Normalisation = "taylor"
+) -> RuleSet:
+    """LRP with the αβ rule, R_i = Σ_j (α z⁺_ij / z⁺_j − β z⁻_ij / z⁻_j) R_j, α − β = 1.
 
     The signs are those of the products z_ij, and the bias is split by its sign into the two
     denominators. Average pooling, whose contributions after a ReLU are all positive, shares
     relevance in proportion to them, since α z⁺ alone would multiply it by α. The paper writes β as
-    a negative number: its α = 2, β = −1 is ``alpha=2, beta=1`` here. Shapes and errors as in
-    :func:`lrp_epsilon`.
+    a negative number: its α = 2, β = −1 is ``alpha=2, beta=1`` here. Heatmaps and models as in
+    :func:`epsilon`.
     """
-    composite = _composite(
-        lambda: AlphaBeta(alpha=alpha, beta=beta, stabilizer=_nonzero),
-        lambda: Norm(stabilizer=_nonzero),
-        normalisation,
+    return _rules(
+        lambda: AlphaBetaRule(alpha, beta), lambda: Norm(stabilizer=_nonzero), normalisation
     )
-    return _lrp(model, images, targets, composite)

@@ -1,14 +1,11 @@
 """Sensitivity: the norm of the gradient over the colour channels."""
 
-from torch import Tensor, nn
-
-from aopc.explainers.gradients import backward_from_target, channel_norm
+from aopc.explainers.signals import RuleSet
 
 
-def sensitivity(model: nn.Module, images: Tensor, targets: Tensor, *, norm: float) -> Tensor:
-    """Sensitivity heatmaps, h_p = ‖(∂f/∂x_{p,c})_c‖_q.
+def gradient() -> RuleSet:
+    """The gradient ∂f/∂x; sensitivity heatmaps are its norm, h_p = ‖(∂f/∂x_{p,c})_c‖_q.
 
-    Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks (2014); Samek et al., section
-    II.A. Shapes as in the explainer contract (:mod:`aopc.explainers`); values are ≥ 0.
+    Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks (2014); Samek et al., section II.A.
     """
-    return channel_norm(backward_from_target(model, images, targets, start_from_score=False), norm)
+    return RuleSet()

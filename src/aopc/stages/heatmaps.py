@@ -6,12 +6,13 @@ not computed again: a new explainer costs its own heatmaps only.
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aopc.explainers import get_explainer, heatmaps, listed
+from aopc.explainers import get_explainer, heatmaps_of, listed
 from aopc.measures.complexity import zero_heatmaps
 from aopc.progress import progress_bar
 from aopc.registry import source_hash
@@ -30,15 +31,13 @@ def work(run: StageRun, params: dict[str, Any], panel: str) -> None:
     folder = DATA / "heatmaps" / panel
     keep_only(folder, explainers)
     run.params = {"panel": panel, "explainers": explainers}
-    with progress_bar(len(explainers) * len(stored.targets()), f"heatmaps {panel}") as progress:
-        for explainer in explainers:
-            identity = identity_hash(
-                {"explainer": explainer, "inputs": inputs, "source": source_hash(explainer)}
-            )
-            if _is_there(folder / explainer, identity):
-                progress(len(stored.targets()))
-            else:
-                _compute(run, stored, explainer, identity, folder / explainer, progress)
+    identities = {
+        e: identity_hash({"explainer": e, "inputs": inputs, "source": source_hash(e)})
+        for e in explainers
+    }
+    missing = {e: i for e, i in identities.items() if not _is_there(folder / e, i)}
+    if missing:
+        _compute(run, stored, missing, folder)
 
 
 def _is_there(folder: Path, identity: str) -> bool:
@@ -47,27 +46,46 @@ def _is_there(folder: Path, identity: str) -> bool:
     return whole and read_json(about).get("identity") == identity
 
 
-def _compute(
-    run: StageRun, stored: StoredPanel, explainer: str, identity: str, folder: Path, progress: Any
-) -> None:
+def _compute(run: StageRun, stored: StoredPanel, missing: dict[str, str], folder: Path) -> None:
+    """Write the heatmaps of some explainers, given by name with their identities."""
     dataset, (model, preprocessing), targets = stored.dataset(), stored.network(), stored.targets()
-    computed = []
+    computed: dict[str, list[np.ndarray]] = {e: [] for e in missing}
     started = time.perf_counter()
-    for part in parts_of(len(dataset)):
-        images = preprocessing.normalise(np.asarray(dataset.pixels[part]))
-        ids = dataset.ids[part]
-        computed.append(
-            heatmaps(model, images, explainer, targets[part], image_ids=ids, allow_nonfinite=True)
-        )
-        progress(len(images))
-    maps = np.concatenate(computed)
+    with progress_bar(len(dataset), f"heatmaps {stored.folder.name}") as progress:
+        for part in parts_of(len(dataset)):
+            images = preprocessing.normalise(np.asarray(dataset.pixels[part]))
+            found = heatmaps_of(
+                model,
+                images,
+                list(missing),
+                targets[part],
+                image_ids=dataset.ids[part],
+                allow_nonfinite=True,
+            )
+            for explainer, maps in found.items():
+                computed[explainer].append(maps)
+            progress(len(images))
     seconds = time.perf_counter() - started
-    run.metrics[f"{explainer}/heatmaps_per_second"] = len(maps) / seconds
+    run.metrics["heatmaps_per_second"] = len(missing) * len(dataset) / seconds
+    for explainer, identity in missing.items():
+        maps = np.concatenate(computed[explainer])
+        _write(run, stored, explainer, identity, maps, dataset.ids, folder / explainer)
+
+
+def _write(
+    run: StageRun,
+    stored: StoredPanel,
+    explainer: str,
+    identity: str,
+    maps: np.ndarray,
+    ids: Sequence[str],
+    folder: Path,
+) -> None:
     unusable = {"zero": zero_heatmaps(maps), "nonfinite": ~np.isfinite(maps).all(axis=(1, 2))}
     about: dict[str, Any] = metadata({"panel": stored.folder.name, "explainer": explainer})
     about["identity"] = identity
     for kind, flags in unusable.items():
-        about[kind] = [dataset.ids[i] for i in np.flatnonzero(flags)]
+        about[kind] = [ids[i] for i in np.flatnonzero(flags)]
         run.metrics[f"{explainer}/{kind}_heatmaps"] = int(flags.sum())
         if flags.any():
             print(
