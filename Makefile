@@ -11,7 +11,7 @@ export DO_NOT_TRACK := true
 # PROFILE=paper stands for profiles/paper; without it, the offline default in this folder.
 WHERE := $(if $(PROFILE),profiles/$(PROFILE),.)
 
-.PHONY: repro plan test lint ui lock clean help
+.PHONY: repro plan test lint ui benchmark lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -42,6 +42,22 @@ lint: $(READY) ## style and types
 
 ui: $(READY) ## open the MLflow runs at http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port 5000
+
+benchmark: $(READY) ## measure speed again: all networks, or NETWORK=caffenet alone
+	python benchmarks/perturbation.py $(NETWORK)
+ifndef NETWORK
+	python benchmarks/heatmaps.py
+	python benchmarks/costs.py
+ifdef AOPC_REAL_DATA
+	rm -rf .cache/precision && aopc evaluate --images $(AOPC_REAL_DATA)/imagenet-sample/images \
+	  --model squeezenet1_0 --weights $(AOPC_REAL_DATA)/squeezenet/squeezenet1_0_ilsvrc2012.pt \
+	  --preprocessing caffe --limit 60 --repeats 3 --out .cache/precision
+	python benchmarks/precision.py .cache/precision/curves
+	python benchmarks/arithmetic.py $(AOPC_REAL_DATA)/imagenet-sample/images \
+	  $(AOPC_REAL_DATA)/squeezenet/squeezenet1_0_ilsvrc2012.pt
+endif
+endif
+	python benchmarks/report.py
 
 lock: ## pin the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

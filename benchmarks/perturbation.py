@@ -189,7 +189,10 @@ def measure(name: str, device: str, rounds: int) -> dict[str, Any]:
         ratio = ratios(rates, one, other)
         found[label] = ratio["median"]
         found["spread"][label] = [ratio["low"], ratio["high"]]
-        print(f"  {label}: {ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]", flush=True)
+        print(
+            f"  {label}: {ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]",
+            flush=True,
+        )
     return found | machine(device)
 
 

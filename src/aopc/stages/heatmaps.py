@@ -85,7 +85,7 @@ def _write(
     about: dict[str, Any] = metadata({"panel": stored.folder.name, "explainer": explainer})
     about["identity"] = identity
     for kind, flags in unusable.items():
-        about[kind] = [ids[i] for i in np.flatnonzero(flags)]
+        about[kind] = [ids[int(i)] for i in np.flatnonzero(flags)]
         run.metrics[f"{explainer}/{kind}_heatmaps"] = int(flags.sum())
         if flags.any():
             print(
