@@ -46,6 +46,7 @@ ui: $(READY) ## open the MLflow runs at http://127.0.0.1:5000
 benchmark: $(READY) ## measure speed again: all networks, or NETWORK=caffenet alone
 	python benchmarks/perturbation.py $(NETWORK)
 ifndef NETWORK
+	python benchmarks/figure4.py
 	python benchmarks/heatmaps.py
 	python benchmarks/costs.py
 ifdef AOPC_REAL_DATA

@@ -55,6 +55,20 @@ def speed() -> list[str]:
     return ["### Speed", "", *table(head, rows), "![Speed](speed.png)", ""]
 
 
+def figure4() -> list[str]:
+    """The paper's whole figure, extrapolated."""
+    lines = []
+    for device, f in read(HERE / "figure4.json").get("caffenet", {}).items():
+        lines.append(
+            f"**The paper's Figure 4 on ILSVRC2012** (CaffeNet, 5040 images, 8 orders, 10 repeats, 100 steps:"
+            f" {f['forwards'] / 1e6:.1f} million perturbed images), on this {DEVICES[device]}: {f['hours']:.1f}"
+            f" hours, extrapolated from {f['ran_seconds']:.0f} s at {f['forwards_per_s']:.0f} a second, heatmaps"
+            f" included. Two of the eight orders: {f['hours_for_two_orders']:.1f} hours; the paper reports about"
+            f" {f['hours_of_the_paper_for_two_orders']:.0f} on 20 Xeon cores."
+        )
+    return [*lines, ""]
+
+
 def heatmaps() -> list[str]:
     """Heatmaps in passes."""
     lines = ["### Heatmaps, in forward and backward passes of the same images", ""]
@@ -238,7 +252,7 @@ def main() -> None:
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    parts = [*speed(), *heatmaps(), *costs(), *precision(), *arithmetic(), *pipeline(), *machines()]
+    parts = [*speed(), *figure4(), *heatmaps(), *costs(), *precision(), *arithmetic(), *pipeline(), *machines()]
     readme.write_text(f"{before}{BEGIN}\n" + "\n".join(parts) + f"{END}{after}", encoding="utf-8")
     draw()
 

@@ -375,7 +375,7 @@ def test_precision_stops_when_it_is_reached_and_says_when_not(
     assert np.load(tmp_path / "rough" / "heatmaps" / "random.npy").shape[0] == 2
     assert not (tmp_path / "rough.partial").exists()
     fine = evaluate(replace(job, precision=1e-9), tmp_path / "fine")
-    assert "was not reached" in fine.warnings[0]
+    assert "without a stop" in fine.warnings[0]
     # The same numbers as without the option: the order of work does not matter.
     plain = evaluate(job, tmp_path / "plain")
     found, expected = (

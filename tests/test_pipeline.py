@@ -295,6 +295,7 @@ def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -
     assert probe is not None
     probe.close()
     change(repository, "perturbation", "repeats", value=20_000)  # minutes of work
+    locks = set((repository / ".cache" / "shards").glob("*.lock"))
     command = [sys.executable, "-m", "aopc.stages", "perturbation", "digits"]
     caller = subprocess.Popen(
         command,
@@ -304,7 +305,8 @@ def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -
         # Where the tests run in the background, SIGINT is ignored, and that would be inherited.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    _wait(lambda: any((repository / ".cache" / "shards").glob("*/.000000")))
+    _wait(lambda: set((repository / ".cache" / "shards").glob("*.lock")) - locks)
+    time.sleep(1)  # it computes by now
     caller.send_signal(signal.SIGINT)
     _, said = caller.communicate(timeout=60)
     assert caller.returncode == 130
@@ -313,7 +315,7 @@ def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -
     _wait(lambda: not path.exists(), seconds=warm.IDLE_SECONDS + 45)
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+def _wait(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline

@@ -87,6 +87,7 @@ def test_the_rule_waits_for_the_widest_and_leaves_nan_out() -> None:
     holes = np.where(np.arange(100) < 5, np.nan, narrow)[:, None]
     assert rule.half_widths(holes)[0] == pytest.approx(rule.half_widths(narrow[5:, None])[0])
     assert not rule.is_met(np.full((80, 1), np.nan))
+    assert not rule.is_met(np.where(np.arange(80) < 2, 1.0, np.nan)[:, None])
     with pytest.raises(aopc.InputError, match="positive number"):
         StoppingRule(0.0)
 

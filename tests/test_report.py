@@ -59,10 +59,10 @@ def shown() -> dict[str, Any]:
     maps = {
         e: aopc.heatmaps(model(), x, e, targets) for e in ("sensitivity-l2", "lrp-epsilon-0.01")
     }
-    curves = {
-        e: next(iter(curves_of(e, model(), x, m, targets, IDS, PROTOCOL, PREPROCESSING.value_range).values()))
-        for e, m in {**maps, "random": maps["sensitivity-l2"]}.items()
-    }  # fmt: skip
+    found = curves_of(
+        {**maps, "random": None}, model(), x, targets, IDS, PROTOCOL, PREPROCESSING.value_range
+    )
+    curves = {e: next(iter(by_order.values())) for e, by_order in found.items()}
     panel = viewer_panel(
         "tiny", "Tiny pictures", PROTOCOL, PREPROCESSING, pixels(), IDS, ["a", "b"], maps, curves
     )

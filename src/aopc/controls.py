@@ -160,6 +160,7 @@ def control_curves(
             value_range=value_range,
             image_ids=image_ids,
             dropout_seed=dropout_seed,
+            arithmetic=protocol.arithmetic,
             progress=tell,
         )
 

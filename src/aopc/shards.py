@@ -44,7 +44,7 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shards]:
     """A folder for the parts of one computation.
 
     Another process with the same identity waits. The parts are removed at the end of the context,
-    and after an InputError in it, but not after anything else.
+    and after an InputError in it, unless a file could not be written; not after anything else.
 
     Parameters
     ----------
@@ -60,7 +60,9 @@ def shards(cache: Path, identity: Mapping[str, Any]) -> Iterator[Shards]:
     with FileLock(cache / f"{key}.lock"):
         try:
             yield Shards(folder)
-        except InputError:
-            shutil.rmtree(folder, ignore_errors=True)
+        except InputError as error:
+            # What cannot be written now may be written later, from the same parts.
+            if not isinstance(error.__cause__, OSError):
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)

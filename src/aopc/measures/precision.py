@@ -117,6 +117,5 @@ class StoppingRule:
 
     def is_met(self, differences: NDArray[np.float64]) -> bool:
         """Whether to stop after differences (n, E): n images, E explainers."""
-        return len(differences) >= self.least and bool(
-            (self.half_widths(differences) <= self.precision).all()
-        )
+        enough = bool((np.isfinite(differences).sum(axis=0) >= self.least).all())
+        return enough and bool((self.half_widths(differences) <= self.precision).all())

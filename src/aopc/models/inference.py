@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,8 +89,12 @@ def logits_of(model: nn.Module, batch: Tensor) -> Tensor:
     InputError
         If the output has another shape.
     """
-    output = model(batch)
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(batch):
+    return checked_scores(model(batch), len(batch))
+
+
+def checked_scores(output: Any, count: int) -> Tensor:
+    """A model's output for ``count`` images, (count, classes). Errors as of :func:`logits_of`."""
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != count:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise InputError(
             f"the model must return class scores of shape (batch, classes); it returned {shape}"
@@ -116,7 +121,10 @@ def predict(
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     device = device_of(model)
     with evaluating(model):
-        batches = [logits_of(model, batch.to(device)).float().cpu() for batch in images.split(size)]
+        batches = [
+            logits_of(model, batch.to(device, copy=True)).float().cpu()
+            for batch in images.split(size)
+        ]
     scores = torch.cat(batches).numpy()
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(broken):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 
@@ -33,7 +33,9 @@ def computing_in(arithmetic: str, device: torch.device) -> Iterator[None]:
     """
     if arithmetic not in ARITHMETICS:
         raise InputError(f"unknown arithmetic {arithmetic!r}: {nearest(arithmetic, ARITHMETICS)}")
-    settings: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
+    # Torch refuses to mix these with its older switches, so they are left alone where they do nothing.
+    on_gpu = device.type == "cuda"
+    settings = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv")] if on_gpu else []  # noqa: B009
     before = [s.fp32_precision for s in settings]
     for setting in settings:
         setting.fp32_precision = "tf32" if arithmetic == "tf32" else "ieee"

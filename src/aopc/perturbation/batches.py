@@ -1,7 +1,7 @@
 """How many images, or trajectories, go through the network at once.
 
-The rules depend on the network and the device's kind only, not on timings, so that a result is the
-same to the bit in every run. `benchmarks/` shows how near they come to the best sizes.
+The rules depend on the network, the job and the device, not on timings, so that the same job gives the
+same result to the bit. `benchmarks/` shows how near they come to the best sizes.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from aopc.models.inference import device_of
 
 #: Values of a network's largest map over one batch on a CPU. Small networks fill its caches, large
 #: ones should not leave them by far.
-_VALUES = 2**23
+_VALUES = 2**24
 #: The share of its time that a batch may spend on reading weights.
-_READING = 0.03
+_READING = 0.015
 #: Bytes of activations kept for all trajectories on a CPU.
 _KEPT_BYTES = 2**29
 #: The share of a GPU's memory that activations may take.
@@ -70,7 +70,8 @@ def work_of(model: nn.Module, image: Tensor) -> Work:
 
     leaves = [m for m in model.modules() if next(m.children(), None) is None]
     with _hooked(leaves, note):
-        model(image)
+        # A copy, since some models change their input.
+        model(image.clone())
     return Work(max(maps), sum(macs), bytes_of_weights(model))
 
 

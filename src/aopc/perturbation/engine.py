@@ -55,7 +55,7 @@ class Curves:
 
     @property
     def forwards(self) -> int:
-        """How many images the model saw for these curves: one whole image, then every step."""
+        """Of how many images these curves are the scores: one whole image, then every step."""
         steps = self.logits[np.isfinite(self.logits[:, 0, 0]), :, 1:]
         return len(steps) + steps.size
 
@@ -130,8 +130,8 @@ def perturbation_curves(
 ) -> Curves:
     """Remove regions in the order of the heatmaps and record the target's score at each step.
 
-    The curves depend on the model, the images, their ids, the heatmaps and the settings, but not
-    on the batch size or on which images are computed together. Each heatmap of an image is judged
+    The curves depend on the model, the images, their ids, the heatmaps and the settings, and only by
+    rounding on the batch size and on which images are computed together. Each heatmap of an image is judged
     under the same noise.
 
     Parameters
@@ -286,9 +286,10 @@ def ranked_curves(
         start = 0
         while start < len(images):
             stop = min(start + runners.current.images_at_once, len(images))
-            group = _Group(model, images, chosen, image_ids, start, stop, steps, repeats, noise)
             try:
-                done = group.compute(runners, rankings, results)
+                done = _Group(
+                    model, images, chosen, image_ids, start, stop, steps, repeats, noise
+                ).compute(runners, rankings, results)
             except (RuntimeError, MemoryError) as error:
                 runners.shrink(error)
                 continue
@@ -380,7 +381,9 @@ class _Group:
         self._start, self._steps, self._repeats = start, steps, repeats
         self._targets, self._count = targets[start:stop], stop - start
         self._ids = tuple(ids[start:stop])
-        pixels = images[start:stop].to(device_of(model)).permute(0, 2, 3, 1).contiguous()
+        pixels = images[start:stop].to(device_of(model)).permute(0, 2, 3, 1)
+        # A copy in any case: a model may change its input.
+        pixels = pixels.clone(memory_format=torch.contiguous_format)
         self._images = Images(pixels, noise(start, stop), self._ids)
 
     def compute(

@@ -61,7 +61,7 @@ class FullRunner:
             [
                 self._scores(part, images.ids[start : start + self._size])
                 for start in range(0, len(images.ids), self._size)
-                for part in [images.pixels[start : start + self._size]]
+                for part in [images.pixels[start : start + self._size].clone()]
             ]
         ), None
 

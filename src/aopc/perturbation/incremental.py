@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from aopc.models.dropout import active_dropout
-from aopc.models.inference import device_of
+from aopc.models.dropout import active_dropout, has_dropout
+from aopc.models.inference import checked_scores, device_of
 from aopc.perturbation.layers import Sliding
 from aopc.perturbation.plan import Plan, Read, Step, Store
 from aopc.perturbation.regions import Grid
@@ -78,8 +78,15 @@ class IncrementalRunner:
         for start in range(0, len(images.ids), self._batch_size):
             part = slice(start, start + self._batch_size)
             batch = images.pixels[part].permute(0, 3, 1, 2).clone(memory_format=torch.channels_last)
+            recorder = _Recorder(self._plan, stores, start, len(images.ids))
             with self._dropping(list(images.ids[part])):
-                scores.append(_Recorder(self._plan, stores, start, len(images.ids)).run(batch))
+                try:
+                    found = recorder.run(batch)
+                except RuntimeError as error:
+                    if not is_layout_error(error):
+                        raise
+                    found = recorder.run(batch.clone(memory_format=torch.contiguous_format))
+            scores.append(checked_scores(found, len(batch)))
         return torch.cat(scores), stores
 
     def run(
@@ -135,9 +142,11 @@ class IncrementalRunner:
             return self._model(batch.permute(0, 3, 1, 2).contiguous())
 
     def _dropping(self, ids: list[str], model: nn.Module | None = None) -> Any:
-        if self._dropout_seed is None:
+        network = model or self._plan.graph
+        # The traced graph lacks layers that the forward pass never calls.
+        if self._dropout_seed is None or not has_dropout(network):
             return nullcontext()
-        return active_dropout(model or self._plan.graph, ids, self._dropout_seed)
+        return active_dropout(network, ids, self._dropout_seed)
 
     def _copied(self, store: Store, base: Tensor, image: Tensor) -> Tensor:
         """The store's maps for each trajectory, in memory that is used again and again."""

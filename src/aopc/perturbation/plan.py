@@ -12,17 +12,20 @@ of its own size.
 """
 
 import copy
+import operator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from aopc.perturbation.batches import Work, bytes_of_weights, macs_of, trajectory_batch
 from aopc.perturbation.layers import Kind, Sliding, kind_of
 from aopc.perturbation.regions import Grid
+from aopc.perturbation.trajectories import is_layout_error
 from aopc.perturbation.windows import Spans, size_classes
 
 #: Size classes of regions along each axis. More of them save little (CaffeNet: 1, 2, 3 and 4 classes
@@ -225,8 +228,54 @@ def shapes_of(graph: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
             n.meta["numel"] = value.numel() if isinstance(value, Tensor) else 0
             return value
 
-    Recorder(graph).run(image.clone())
+    try:
+        Recorder(graph).run(image.clone())
+    except RuntimeError as error:
+        if not is_layout_error(error):
+            raise
+        Recorder(graph).run(image.clone(memory_format=torch.contiguous_format))
     return shapes
+
+
+def _require_no_aliases(graph: fx.GraphModule, windowed: set[fx.Node]) -> None:
+    """No windowed step may change a map in place that another one reads: it is kept as it was before.
+
+    Raises
+    ------
+    UntraceableError
+        If one does.
+    """
+    for node in windowed:
+        if not _in_place(node, graph):
+            continue
+        source = node.args[0]
+        while isinstance(source, fx.Node):
+            if len(source.users) > 1:
+                raise UntraceableError(
+                    f"its step {node.name} changes in place what other steps read too"
+                )
+            if not _passes_on(source, graph):
+                break
+            source = source.args[0]
+
+
+def _in_place(node: fx.Node, graph: fx.GraphModule) -> bool:
+    if node.op == "call_module":
+        return bool(getattr(graph.get_submodule(str(node.target)), "inplace", False))
+    if node.op == "call_method":
+        return str(node.target).endswith("_")
+    changing = (operator.iadd, operator.imul, operator.isub, operator.itruediv)
+    return node.target in changing or any(
+        a is True for a in (*node.args[1:], *node.kwargs.values())
+    )
+
+
+def _passes_on(node: fx.Node, graph: fx.GraphModule) -> bool:
+    """Whether a node's value is its input's own memory."""
+    if node.op == "call_module":
+        module = graph.get_submodule(str(node.target))
+        return isinstance(module, nn.Identity | nn.Dropout | nn.Dropout2d) or _in_place(node, graph)
+    return node.target == "contiguous" or _in_place(node, graph)
 
 
 def plan_network(
@@ -279,6 +328,7 @@ def plan_network(
         boxes[node], kinds[node] = box, kind
     needed = _needed(kinds, dense)
     windowed = [n for n in nodes if n in needed]
+    _require_no_aliases(graph, needed)
     macs = {n: _macs(n, graph, n.meta["numel"]) for n in nodes}
 
     def planned(classes: int) -> Plan:
