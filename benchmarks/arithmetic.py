@@ -29,7 +29,7 @@ from aopc.models.inference import best_device
 from aopc.models.preprocessing import PREPROCESSINGS
 from aopc.models.torchvision_models import load_torchvision_model
 
-IMAGES, REPEATS, STEPS = 24, 1, 100
+IMAGES, REPEATS, STEPS = 12, 1, 100
 VARIANTS = {
     "float32": {"arithmetic": "float32"},
     "float32, full passes": {"arithmetic": "float32", "incremental": False},

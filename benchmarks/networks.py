@@ -21,6 +21,8 @@ class Subject:
         Of its images and of the regions, in pixels.
     full, incremental
         (images, repeats, steps) of a job that lasts some seconds on a CPU.
+    rounds
+        How often each contender has its turn.
     """
 
     build: Callable[[], nn.Module]
@@ -28,6 +30,7 @@ class Subject:
     region_size: int
     full: tuple[int, int, int]
     incremental: tuple[int, int, int]
+    rounds: int = 5
 
     def network(self, device: str) -> nn.Module:
         """With seeded weights, in evaluation mode."""
@@ -72,7 +75,11 @@ NETWORKS = {
     "squeezenet": Subject(
         _torchvision("squeezenet1_0"), 227, 9, full=(1, 2, 100), incremental=(3, 10, 20)
     ),
-    "vgg16": Subject(_torchvision("vgg16"), 224, 9, full=(1, 1, 40), incremental=(2, 8, 12)),
-    "resnet50": Subject(_torchvision("resnet50"), 224, 9, full=(1, 1, 90), incremental=(2, 8, 10)),
+    "vgg16": Subject(
+        _torchvision("vgg16"), 224, 9, full=(1, 2, 60), incremental=(2, 8, 12), rounds=3
+    ),
+    "resnet50": Subject(
+        _torchvision("resnet50"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 10), rounds=4
+    ),
     "small": Subject(_small, 64, 4, full=(64, 4, 40), incremental=(64, 10, 40)),
 }

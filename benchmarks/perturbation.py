@@ -116,7 +116,7 @@ class Quantus:
 
         self._size, self._device, self._model = min(size, _QUANTUS_IMAGES[device]), device, model
         # Whole batches, and enough of them to outlast what it does once.
-        self._steps = 6 if subject.side > 100 else 40
+        self._steps = 4 if subject.side > 100 else 40
         self._metric = quantus.RegionPerturbation(
             patch_size=subject.region_size,
             regions_evaluation=self._steps,
@@ -149,7 +149,7 @@ class Quantus:
         return self._size * (self._steps + 1)
 
 
-def measure(name: str, device: str, rounds: int) -> dict[str, Any]:
+def measure(name: str, device: str, rounds: int | None) -> dict[str, Any]:
     """All ratios of one network on one device."""
     subject = NETWORKS[name]
     model = subject.network(device)
@@ -168,13 +168,13 @@ def measure(name: str, device: str, rounds: int) -> dict[str, Any]:
         "raw bfloat16": raw_bfloat16,
         "bfloat16": Engine(model, subject, subject.incremental, arithmetic="bfloat16"),
     }
-    rates = in_turns(contenders, rounds)
+    rates = in_turns(contenders, rounds or subject.rounds)
     found: dict[str, Any] = {
         "raw_forwards_per_s": statistics.median(rates["raw"]),
         "raw_at": raw.words,
         "steps_macs_over_full": plan.ratio,
         "peak_mb": peak_alone(name, device),
-        "rounds": rounds,
+        "rounds": rounds or subject.rounds,
         "rates": rates,
         "spread": {},
     }
@@ -216,7 +216,7 @@ def main() -> None:
     """Measure the named networks, or all, on each device."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], default=list(NETWORKS))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:

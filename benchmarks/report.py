@@ -252,7 +252,16 @@ def main() -> None:
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    parts = [*speed(), *figure4(), *heatmaps(), *costs(), *precision(), *arithmetic(), *pipeline(), *machines()]
+    parts = [
+        *speed(),
+        *figure4(),
+        *heatmaps(),
+        *costs(),
+        *precision(),
+        *arithmetic(),
+        *pipeline(),
+        *machines(),
+    ]
     readme.write_text(f"{before}{BEGIN}\n" + "\n".join(parts) + f"{END}{after}", encoding="utf-8")
     draw()
 
