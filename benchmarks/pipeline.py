@@ -1,10 +1,11 @@
 """What the last `make repro` of the default profile spent its time on, as its MLflow runs say.
 
-    python benchmarks/pipeline.py
+    python benchmarks/pipeline.py [MLFLOW.DB]
 
 Writes pipeline.json: seconds by stage, and between stages (DVC, starting processes).
 """
 
+import sys
 from collections import defaultdict
 from typing import Any
 
@@ -31,7 +32,9 @@ def main() -> None:
     """Read the newest parent run and its children."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{HERE.parent}/mlflow.db")
+    client = MlflowClient(
+        f"sqlite:///{sys.argv[1] if len(sys.argv) > 1 else HERE.parent / 'mlflow.db'}"
+    )
     experiments = [e.experiment_id for e in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=1000, order_by=["attribute.start_time DESC"])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
