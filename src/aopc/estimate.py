@@ -124,7 +124,7 @@ class Estimate:
         lines += [f"  {name}: {duration(spent)}" for name, spent in self.seconds.items()]
         lines += [
             f"in all: {duration(self.total)}, after some seconds to start",
-            f"memory: {self.memory_mb:.0f} MB, whatever the number of images",
+            f"memory: {self.memory_mb:.0f} MB, and what the statistics at the end take",
         ]
         return "\n".join(lines)
 
