@@ -251,8 +251,8 @@ class Branches(nn.Module):
         return self.head(y.mean((2, 3)))
 
 
-class Recalls(nn.Module):
-    """Not a function of its input alone: its second layer adds what the first saw last."""
+class Centred(nn.Module):
+    """Its activation is a subclass of ReLU that reads the whole map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -284,7 +284,7 @@ def test_untraceable_networks_are_computed_in_full_and_it_is_said_once(
 
 def test_a_layer_of_a_known_kind_that_was_changed_is_not_taken_for_it() -> None:
     torch.manual_seed(0)
-    model, x = Recalls().eval(), images(2, 24, 24)
+    model, x = Centred().eval(), images(2, 24, 24)
     found, expected = both(model, x)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -409,7 +409,8 @@ def test_full_passes_are_used_where_a_step_costs_as_much(monkeypatch: pytest.Mon
     assert plans(wide, 40, 3, 100)
     assert not plans(wide, 12, 11, 100)
     heavy = nn.Sequential(wide[:3], nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(512, 5000), nn.Linear(5000, 500))  # fmt: skip
-    assert plans(heavy, 160, 3, 1000) >= plans(heavy, 160, 3, 1)
+    assert plans(heavy, 160, 3, 1000)
+    assert not plans(heavy, 160, 3, 1)
 
 
 def test_arithmetic() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from aopc.errors import InputError
 from aopc.explainers import RANDOM, heatmaps
 from aopc.perturbation.engine import Curves, perturbation_curves
-from aopc.perturbation.regions import Grid
+from aopc.perturbation.regions import Grid, trajectories_at_random
 from aopc.perturbation.removal import REMOVALS, ValueRange
 from aopc.perturbation.surrogates import spatial_surrogates
 from aopc.progress import Progress, silent
@@ -90,7 +90,7 @@ class Controls:
 
     def trajectories(self, explainers: Sequence[str], protocol: Protocol) -> int:
         """How many curves an image has under all conditions together."""
-        random = -(-max(self.random_orders, self.repeats) // self.repeats) * self.repeats
+        random = trajectories_at_random(max(self.random_orders, self.repeats), self.repeats)
         return sum(
             random if e == RANDOM else self.repeats * (self.surrogates if c == SPATIAL else 1)
             for c, names in self.conditions(explainers, protocol).items()

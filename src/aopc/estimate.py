@@ -18,6 +18,7 @@ from aopc.evaluate import PART_IMAGES, Evaluation
 from aopc.explainers import RANDOM, heatmaps_of
 from aopc.measures.complexity import DEFAULT_RENDERING, complexity_columns
 from aopc.models.inference import predict
+from aopc.perturbation.regions import trajectories_at_random
 from aopc.perturbation.removal import ValueRange
 from aopc.protocol import Protocol, curves_of
 
@@ -49,7 +50,7 @@ def trajectories(protocol: Protocol, explainer: str) -> int:
     """How many an image has for one explainer."""
     repeats = protocol.repeats
     if explainer == RANDOM:
-        return -(-max(protocol.random_orders, repeats) // repeats) * repeats
+        return trajectories_at_random(max(protocol.random_orders, repeats), repeats)
     return repeats * len(protocol.orders_of(explainer))
 
 

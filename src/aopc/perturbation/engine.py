@@ -22,6 +22,7 @@ from aopc.perturbation.regions import (
     Order,
     heatmap_orders,
     random_orders,
+    trajectories_at_random,
 )
 from aopc.perturbation.removal import REMOVALS, Removal, ValueRange
 from aopc.perturbation.runners import Runners
@@ -101,9 +102,7 @@ class Ranking:
         cls, grid: Grid, image_ids: Sequence[str], count: int, repeats: int, seed: int
     ) -> "Ranking":
         """``count`` random orders an image, rounded up to a multiple of the repeats."""
-        # A multiple, so that each noise counts alike, as it does for a heatmap.
-        rounded = count if count < repeats else -(-count // repeats) * repeats
-        orders = random_orders(grid, image_ids, rounded, seed)
+        orders = random_orders(grid, image_ids, trajectories_at_random(count, repeats), seed)
         return cls(orders, np.ones(len(image_ids), dtype=bool))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from aopc.models.dropout import active_dropout, has_dropout
 from aopc.models.inference import checked_scores, device_of
-from aopc.perturbation.layers import Sliding
+from aopc.perturbation.layers import Sliding, attribute
 from aopc.perturbation.plan import Plan, Read, Step, Store
 from aopc.perturbation.regions import Grid
 from aopc.perturbation.trajectories import (
@@ -386,7 +386,7 @@ def _call(graph: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> A
 
     def value(source: fx.Node) -> Any:
         if source.op == "get_attr":
-            return _attribute(graph, str(source.target))
+            return attribute(graph, str(source.target))
         return values[source]
 
     args, kwargs = fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
@@ -395,12 +395,6 @@ def _call(graph: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> A
     if node.op == "call_method":
         return getattr(args[0], str(node.target))(*args[1:], **kwargs)
     return node.target(*args, **kwargs)  # type: ignore[operator]
-
-
-def _attribute(graph: Any, path: str) -> Any:
-    for name in path.split("."):
-        graph = getattr(graph, name)
-    return graph
 
 
 def _inner(maps: Tensor, store: Store) -> Tensor:

@@ -159,7 +159,7 @@ def _same_places(node: fx.Node, graph: Any, shapes: dict[fx.Node, Any]) -> bool:
         if not isinstance(operand, fx.Node):
             continue
         if operand.op == "get_attr":
-            constant = _attribute(graph, str(operand.target))
+            constant = attribute(graph, str(operand.target))
             if not isinstance(constant, Tensor) or any(n != 1 for n in constant.shape[-2:]):
                 return False
         elif not shapes.get(operand) or shapes[operand][1:] != shapes[node][1:]:
@@ -167,7 +167,8 @@ def _same_places(node: fx.Node, graph: Any, shapes: dict[fx.Node, Any]) -> bool:
     return True
 
 
-def _attribute(graph: Any, path: str) -> Any:
+def attribute(graph: Any, path: str) -> Any:
+    """A parameter, buffer or constant of a traced network, by its dotted path."""
     for name in path.split("."):
         graph = getattr(graph, name)
     return graph

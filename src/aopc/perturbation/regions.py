@@ -133,6 +133,13 @@ def random_orders(grid: Grid, image_ids: Sequence[str], count: int, seed: int) -
     )
 
 
+def trajectories_at_random(count: int, repeats: int) -> int:
+    """How many random orders an image has if ``count`` are wanted: a multiple of the repeats where there
+    are more of them, so that each noise counts alike, as it does for a heatmap.
+    """
+    return count if count < repeats else -(-count // repeats) * repeats
+
+
 def _random_order(grid: Grid, stream: Stream) -> NDArray[np.int64]:
     order = stream.permutation(grid.count)
     return order[np.argsort(grid.is_cut_off[order], kind="stable")]
