@@ -4,7 +4,6 @@ Samek et al., section III, equations 8 to 10.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from aopc.errors import InputError
 from aopc.models.inference import as_images, device_of, evaluating, targets_or_predictions
 from aopc.perturbation.arithmetic import Arithmetic, computing_in
+from aopc.perturbation.noise import Noise
 from aopc.perturbation.regions import (
     ORDERS,
     Grid,
@@ -29,7 +29,6 @@ from aopc.perturbation.runners import Runners
 from aopc.perturbation.trajectories import Images, Trajectories, target_scores
 from aopc.progress import Progress, silent
 from aopc.registry import nearest, resolve
-from aopc.streams import Stream
 
 
 @dataclass(frozen=True)
@@ -267,7 +266,7 @@ def ranked_curves(
         torch.inference_mode(),
         evaluating(model),
         computing_in(arithmetic, device_of(model)),
-        _Noise(
+        Noise(
             model, images, image_ids, repeats, replace, seed, value_range or _value_range_of(images)
         ) as noise,
     ):
@@ -307,61 +306,6 @@ def _nothing(ranking: Ranking, repeats: int, steps: int) -> NDArray[np.float32]:
     return np.full((2, images, max(orders, repeats), steps + 1), np.nan, dtype=np.float32)
 
 
-class _Noise:
-    """The replacement images, on the model's device.
-
-    For a GPU those of the next images are drawn by a thread, while the GPU computes.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        images: Tensor,
-        ids: Sequence[str],
-        repeats: int,
-        removal: Removal,
-        seed: int,
-        values: ValueRange,
-    ) -> None:
-        self._images, self._ids, self._repeats = images, ids, repeats
-        self._removal, self._seed, self._values = removal, seed, values
-        self._device = device_of(model)
-        self._thread = ThreadPoolExecutor(1) if self._device.type == "cuda" else None
-        self._coming: dict[int, Future[Tensor]] = {}
-
-    def __enter__(self) -> "_Noise":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
-
-    def __call__(self, start: int, stop: int) -> Tensor:
-        """((stop − start) · repeats, H, W, C), those of an image one after the other."""
-        if self._thread is None:
-            return torch.cat([self._draw(i) for i in range(start, stop)])
-        for i in range(start, min(2 * stop - start, len(self._images))):
-            if i not in self._coming:
-                self._coming[i] = self._thread.submit(self._draw, i)
-        drawn = torch.cat([self._coming.pop(i).result() for i in range(start, stop)])
-        return drawn.pin_memory().to(self._device, non_blocking=True)
-
-    def _draw(self, index: int) -> Tensor:
-        like = self._images[index]
-        image = like.float().cpu().numpy()
-        drawn = []
-        for repeat in range(self._repeats):
-            stream = Stream(self._seed, "noise", self._ids[index], repeat)
-            replacement = self._removal(image, self._values, stream)
-            if replacement.shape != image.shape:
-                raise InputError(
-                    f"the removal must return an image of shape {image.shape};"
-                    f" it returned {replacement.shape}"
-                )
-            drawn.append(torch.from_numpy(replacement).to(like.dtype).permute(1, 2, 0))
-        return torch.stack(drawn)
-
-
 class _Group:
     """Some images, all of whose trajectories are computed together."""
 
@@ -375,7 +319,7 @@ class _Group:
         stop: int,
         steps: int,
         repeats: int,
-        noise: _Noise,
+        noise: Noise,
     ) -> None:
         self._start, self._steps, self._repeats = start, steps, repeats
         self._targets, self._count = targets[start:stop], stop - start
