@@ -122,10 +122,48 @@ def test_the_cost_is_linear_and_adds_up() -> None:
     assert duration(1.0) == "1.0 seconds"
 
 
-def test_calibration_gives_positive_costs() -> None:
+class Clock:
+    """A job that takes ``fixed`` seconds and ``step`` seconds a step, or as long as ``told``."""
+
+    def __init__(self, fixed: float, step: float, told: tuple[float, ...] = ()) -> None:
+        self.now, self.fixed, self.step, self.told = 0.0, fixed, step, list(told)
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def run(self, *args: object, **options: object) -> None:
+        (settings,) = (a for a in args if isinstance(a, Protocol))
+        self.now += self.told.pop(0) if self.told else self.fixed + self.step * settings.steps
+
+
+def calibrated(monkeypatch: pytest.MonkeyPatch, clock: Clock, steps: int) -> CurveCost:
+    monkeypatch.setattr("aopc.estimate.time", clock)
+    monkeypatch.setattr("aopc.estimate.curves_of", clock.run)
+    values = ValueRange((-1.0,) * 3, (1.0,) * 3)
+    x = torch.zeros(4, 3, 13, 13)
+    return calibrate_curves(small_network(), x, protocol(steps=steps), values)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 20, 100])
+def test_calibration_finds_a_known_cost(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    cost = calibrated(monkeypatch, Clock(fixed=0.5, step=0.08), steps)
+    assert cost.per_order == pytest.approx(0.5 / 4)
+    assert cost.per_forward == pytest.approx(0.08 / (4 * 2))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20])
+def test_a_job_too_small_to_be_timed_costs_something(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """A pause of the machine in the short runs: the longer run is not the slower one."""
+    cost = calibrated(monkeypatch, Clock(0.0, 0.001, told=(0.1, 0.1, 0.1)), steps)
+    assert cost.per_order == 0
+    assert cost.per_forward == pytest.approx(0.001 / (4 * 2))
+
+
+def test_calibration_measures_the_engine() -> None:
     model, x = small_network(), torch.randn(4, 3, 13, 13)
-    cost = calibrate_curves(
-        model, x, protocol(steps=20), ValueRange((-1.0,) * 3, (1.0,) * 3), seconds=0.2
-    )
-    assert cost.per_forward > 0
-    assert cost.per_order >= 0
+    values = ValueRange((-1.0,) * 3, (1.0,) * 3)
+    cost = calibrate_curves(model, x, protocol(steps=20), values, seconds=0.2)
+    assert 0 < cost.per_forward < 1
+    assert 0 <= cost.per_order < 10

@@ -71,7 +71,8 @@ def calibrate_curves(
     """Measure the cost of curves on some images, with fewer steps than the protocol has.
 
     Runs with two different numbers of steps tell the fixed part from the forward passes; the second
-    number is doubled until a run lasts a third of ``seconds``.
+    number is doubled until a run lasts a third of ``seconds``. Where the longer run was not the slower
+    one, the job is too small to be timed, and its whole time is taken for that of the forward passes.
     """
     ids = [str(i) for i in range(len(images))]
     targets = np.zeros(len(images), dtype=np.int64)
@@ -85,12 +86,14 @@ def calibrate_curves(
 
     run(1)  # what happens once a process
     short = max(1, min(2, protocol.steps // 2))
-    fixed, steps = min(run(short), run(short)), 2 * short
+    fixed, steps = min(run(short), run(short)), min(2 * short, protocol.steps)
     while (lasted := run(steps)) < seconds / 3 and steps < protocol.steps:
         steps = min(2 * steps, protocol.steps)
-    per_step = max(lasted - fixed, 0.0) / max(1, steps - short)
-    per_forward = per_step / (len(images) * protocol.repeats)
-    return CurveCost(max(0.0, fixed - short * per_step) / len(images), per_forward)
+    of_a_step = len(images) * protocol.repeats
+    if steps == short or lasted <= fixed:
+        return CurveCost(0.0, lasted / (steps * of_a_step))
+    per_step = (lasted - fixed) / (steps - short)
+    return CurveCost(max(0.0, fixed - short * per_step) / len(images), per_step / of_a_step)
 
 
 @dataclass(frozen=True)
