@@ -71,15 +71,15 @@ def _torchvision(name: str) -> Callable[[], nn.Module]:
 
 #: The paper's network, three of torchvision's, and the one of the offline default (params.yaml).
 NETWORKS = {
-    "caffenet": Subject(_caffenet, 227, 9, full=(1, 7, 64), incremental=(12, 10, 40), rounds=3),
+    "caffenet": Subject(_caffenet, 227, 9, full=(1, 5, 100), incremental=(12, 10, 40), rounds=3),
     "squeezenet": Subject(
         _torchvision("squeezenet1_0"), 227, 9, full=(1, 2, 100), incremental=(3, 10, 30), rounds=4
     ),
     "vgg16": Subject(
-        _torchvision("vgg16"), 224, 9, full=(1, 2, 60), incremental=(2, 8, 20), rounds=2
+        _torchvision("vgg16"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 40), rounds=2
     ),
     "resnet50": Subject(
         _torchvision("resnet50"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 10), rounds=4
     ),
-    "small": Subject(_small, 64, 4, full=(64, 4, 40), incremental=(64, 10, 40)),
+    "small": Subject(_small, 64, 4, full=(32, 4, 100), incremental=(64, 10, 40)),
 }

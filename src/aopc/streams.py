@@ -41,7 +41,7 @@ class Stream:
         """Values from the uniform distribution on [0, 1), multiples of 2⁻²⁴, float32."""
         count = int(np.prod(shape))
         words = self._bits.random_raw((count + 1) // 2).astype("<u8", copy=False).view("<u4")
-        return ((words[:count] >> 8) * np.float32(2**-24)).astype(np.float32).reshape(shape)
+        return ((words[:count] >> 8).astype(np.float32) * np.float32(2**-24)).reshape(shape)
 
     def permutation(self, count: int) -> NDArray[np.int64]:
         """A random order of 0 … count − 1, each order equally likely, int64."""

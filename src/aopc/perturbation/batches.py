@@ -30,7 +30,7 @@ MACS_PER_BYTE = 10
 
 @dataclass(frozen=True)
 class Work:
-    """What a full pass of one image takes.
+    """What a pass of one image through a network, or a part of it, takes.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def full_batch(model: nn.Module, work: Work) -> int:
         # The input and output of the largest layer, and what a convolution works in.
         return max(1, min(1024, int(_GPU_SHARE * memory) // (4 * 4 * work.largest_map)))
     by_weights = MACS_PER_BYTE * work.weights / (_READING * max(1, work.macs))
-    return max(4, min(128, max(_VALUES // work.largest_map, int(by_weights))))
+    return max(4, min(256, max(_VALUES // max(1, work.largest_map), int(by_weights))))
 
 
 def trajectory_batch(model: nn.Module, kept_bytes: int) -> int:

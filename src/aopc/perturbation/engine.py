@@ -353,7 +353,7 @@ class _Group:
             for part in _parts(len(rows), runners.current.trajectories_at_once):
                 few = self._trajectories(ranking, rows[part], trajectory[part])
                 values = runners.current.run(self._images, shared, few, self._steps)
-                if not runners.agrees(self._images, few, values):
+                if not runners.agrees(self._images, few, values, whole[:, rows[part]]):
                     return False
                 at = values.cpu().numpy()
                 self._check(at, rows[part], first_step=1)

@@ -21,7 +21,7 @@ from aopc.perturbation.trajectories import (
 #: Bytes of a value → an integer of as many.
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 #: Batches a call at least, so that a last one of another size costs little.
-_BATCHES = 4
+_BATCHES = 8
 
 
 class FullRunner:
@@ -68,6 +68,7 @@ class FullRunner:
     def run(self, images: Images, shared: Any, trajectories: Trajectories, steps: int) -> Tensor:
         order = on_device(trajectories.order, self._model)
         targets = on_device(trajectories.target, self._model)
+        ranks = self._value_ranks(order, images.pixels)
         results = torch.empty(2, len(trajectories) * steps, device=order.device)
         batch = images.pixels.new_empty((self._size, *images.pixels.shape[1:]))
         for start in range(0, len(trajectories) * steps, self._size):
@@ -76,11 +77,11 @@ class FullRunner:
             for number in range(start // steps, (stop - 1) // steps + 1):
                 first = max(start, number * steps)
                 last = min(stop, (number + 1) * steps)
-                self._fill(
+                _fill(
                     batch[first - start : last - start],
                     images.pixels[trajectories.image[number]],
                     images.noise[trajectories.noise[number]],
-                    order[number],
+                    ranks[number],
                     first - number * steps + 1,
                 )
                 rows += [images.ids[trajectories.image[number]]] * (last - first)
@@ -89,17 +90,10 @@ class FullRunner:
             results[:, start:stop] = target_scores(scores, chosen)
         return results.reshape(2, len(trajectories), steps)
 
-    def _fill(self, batch: Tensor, image: Tensor, noise: Tensor, order: Tensor, first: int) -> None:
-        """Make ``batch`` (n, H, W, C) the image at the steps ``first``, ``first`` + 1, …"""
-        kind = _INTEGERS[batch.element_size()]
-        rank = self._regions.pixel_ranks(order[None])[0].to(kind)
-        step = torch.arange(first, first + len(batch), device=order.device, dtype=kind)
-        # The sign of rank − step, spread over all bits, chooses between noise and image by logical
-        # operations: three times as fast as torch.where, and as exact.
-        bits, old = batch.flatten(1).view(kind), image.flatten().view(kind)
-        torch.sub(rank[..., None].expand(image.shape).flatten(), step[:, None], out=bits)
-        bits.bitwise_right_shift_(8 * batch.element_size() - 1)
-        bits.bitwise_and_(noise.flatten().view(kind) ^ old).bitwise_xor_(old)
+    def _value_ranks(self, order: Tensor, pixels: Tensor) -> Tensor:
+        """(B, R) orders → (B, H · W · C): the step at which a value is removed, less one."""
+        ranks = self._regions.pixel_ranks(order).to(_INTEGERS[pixels.element_size()])
+        return ranks[..., None].expand(*ranks.shape, pixels.shape[3]).flatten(1)
 
     def _scores(self, batch: Tensor, ids: Any) -> Tensor:
         dropping = (
@@ -109,3 +103,16 @@ class FullRunner:
         )
         with dropping:
             return self._layout.scores(self._model, batch.permute(0, 3, 1, 2))
+
+
+def _fill(batch: Tensor, image: Tensor, noise: Tensor, rank: Tensor, first: int) -> None:
+    """Make ``batch`` (n, H, W, C) the image at the steps ``first``, ``first`` + 1, …
+
+    ``rank`` is that of each value, an integer as wide as the values. Image and noise are taken for such
+    integers, of which image + removed · (noise − image) is exact; it is twice as fast as torch.where.
+    """
+    step = torch.arange(first, first + len(batch), device=rank.device, dtype=rank.dtype)
+    bits = batch.flatten(1).view(rank.dtype)
+    old, new = image.flatten().view(rank.dtype), noise.flatten().view(rank.dtype)
+    torch.lt(rank, step[:, None], out=bits)
+    torch.addcmul(old, bits, new - old, out=bits)

@@ -44,7 +44,7 @@ class IncrementalRunner:
         The regions.
     trajectories_at_once, images_at_once
         As of :class:`aopc.perturbation.trajectories.Runner`.
-    batch_size
+    batch_size, dense_batch_size
         Images a full forward pass, and a pass of the dense part.
     dropout_seed
         As of :func:`aopc.perturbation_curves`.
@@ -59,10 +59,12 @@ class IncrementalRunner:
         trajectories_at_once: int,
         images_at_once: int,
         batch_size: int,
+        dense_batch_size: int,
         dropout_seed: int | None,
     ) -> None:
         self._model, self._plan, self._grid = model, plan, grid
-        self._batch_size, self._dropout_seed = batch_size, dropout_seed
+        self._batch_size, self._dense_batch_size = batch_size, dense_batch_size
+        self._dropout_seed = dropout_seed
         self._device = device_of(model)
         self._regions = PixelRegions(grid, self._device)
         self._dense = _Dense(plan)
@@ -122,7 +124,7 @@ class IncrementalRunner:
                 windows[layer.node] = window = self._computed(layer, inputs)
                 self._put_all(layer, window, kept, places, part)
             waiting.add(kept, trajectory[part])
-            if waiting.count >= self._batch_size or last == len(trajectory):
+            if waiting.count >= self._dense_batch_size or last == len(trajectory):
                 part = slice(last - waiting.count, last)
                 with self._dropping([ids[t] for t in turns.trajectory[part]]):
                     scores = self._dense(waiting.taken())
@@ -130,11 +132,13 @@ class IncrementalRunner:
                 results[:, which, step[part]] = target_scores(scores, target[which])
         return results
 
-    def perturbed(self, images: Images, trajectories: Trajectories, step: int) -> Tensor:
-        """Class scores of the images after ``step`` steps by a full pass of the model itself."""
+    def perturbed(
+        self, images: Images, trajectories: Trajectories, steps: NDArray[np.int64]
+    ) -> Tensor:
+        """Class scores of the images after (B,) steps by a full pass of the model itself."""
         ranks = self._regions.pixel_ranks(on_device(trajectories.order, self._model))
         batch = torch.where(
-            (ranks < step)[..., None],
+            (ranks < on_device(steps, self._model)[:, None, None])[..., None],
             images.noise[on_device(trajectories.noise, self._model)],
             images.pixels[on_device(trajectories.image, self._model)],
         )

@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from aopc.models.normalisation import ChannelNorm
+from aopc.perturbation.packed import PackedConvolution
 from aopc.perturbation.windows import Slide
 
 
@@ -182,16 +183,11 @@ def _convolution(module: nn.Conv2d) -> Kind:
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
         return None
 
-    def apply(window: Tensor) -> Tensor:
-        return functional.conv2d(
-            window, module.weight, module.bias, module.stride, 0, module.dilation, module.groups
-        )
-
     rows, columns = (
         Slide(module.kernel_size[i], module.stride[i], int(module.padding[i]), module.dilation[i])
         for i in (0, 1)
     )
-    return Sliding(rows, columns, 0.0, apply)
+    return Sliding(rows, columns, 0.0, PackedConvolution(module))
 
 
 def _pooling(kernel: Any, stride: Any, padding: Any, dilation: Any, fill: float) -> Sliding:

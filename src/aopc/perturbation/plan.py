@@ -156,8 +156,8 @@ class Plan:
         Nodes whose whole value the dense part needs, each with its store.
     stores
         All of them.
-    work
-        Of a full pass.
+    work, dense_work
+        Of a full pass, and of the dense part.
     step_macs
         Multiply–adds in one step on the average over regions.
     """
@@ -170,6 +170,7 @@ class Plan:
     handed_over: dict[fx.Node, Store]
     stores: list[Store]
     work: Work
+    dense_work: Work
     step_macs: int
 
     @property
@@ -358,9 +359,8 @@ def plan_network(
             dense=dense,
             handed_over=handed_over,
             stores=stores.all,
-            work=Work(
-                max(n.meta["numel"] for n in nodes), sum(macs.values()), bytes_of_weights(model)
-            ),
+            work=_work(nodes, macs, graph),
+            dense_work=_work(dense, macs, graph),
             step_macs=round(share + sum(macs[n] for n in dense)),
         )
 
@@ -490,6 +490,15 @@ def _reads(
             store = stores.any_of(source)
             reads[source] = Read(store, box.rows.starts, box.columns.starts, box.size)
     return reads
+
+
+def _work(nodes: list[fx.Node], macs: dict[fx.Node, int], graph: fx.GraphModule) -> Work:
+    modules = {str(n.target) for n in nodes if n.op == "call_module"}
+    return Work(
+        largest_map=max(n.meta["numel"] for n in nodes),
+        macs=sum(macs[n] for n in nodes),
+        weights=sum(bytes_of_weights(graph.get_submodule(name)) for name in modules),
+    )
 
 
 def _macs(node: fx.Node, graph: fx.GraphModule, outputs: int) -> int:

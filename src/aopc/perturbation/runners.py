@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -75,6 +76,7 @@ class Runners:
         found = self._planned(image, count) if incremental else None
         work = found.work if found else work_of(model, image)
         self._batch = batch_size or full_batch(model, work)
+        self._dense_batch = batch_size or (full_batch(model, found.dense_work) if found else 1)
         self._plan = found if found and self._pays(found, image, count, batch_size) else None
         self.current: Runner = self._runner()
 
@@ -132,6 +134,7 @@ class Runners:
             trajectories_at_once=self._trajectories,
             images_at_once=max(1, self._trajectories // self._repeats),
             batch_size=self._batch,
+            dense_batch_size=self._dense_batch,
             dropout_seed=self._dropout_seed,
         )
 
@@ -142,10 +145,10 @@ class Runners:
         ------
         The error, if it is another one, or the batch cannot be smaller.
         """
-        if not is_out_of_memory(error) or max(self._batch, self._trajectories) == 1:
+        sizes = self._batch, self._dense_batch, self._trajectories
+        if not is_out_of_memory(error) or max(sizes) == 1:
             raise error
-        self._batch = max(1, self._batch // 2)
-        self._trajectories = max(1, self._trajectories // 2)
+        self._batch, self._dense_batch, self._trajectories = (max(1, n // 2) for n in sizes)
         # What held the memory must be gone before the next try.
         del self.current
         if torch.cuda.is_available():
@@ -153,26 +156,28 @@ class Runners:
         say_once(f"memory ran out; going on with batches of {self._batch}")
         self.current = self._runner()
 
-    def agrees(self, images: Images, trajectories: Trajectories, results: Tensor) -> bool:
+    def agrees(
+        self, images: Images, trajectories: Trajectories, results: Tensor, whole: Tensor
+    ) -> bool:
         """Whether the first incremental results are those of full passes.
 
-        It is checked once a network, on one or two trajectories at two steps; if it is not so, full
-        passes are used from then on, and the results are to be computed again.
+        It is checked once a network, on two trajectories, one after a third of the steps and one at
+        the end; if it is not so, full passes are used from then on, and the results are to be
+        computed again. ``whole`` (2, B) are the scores of the unperturbed images.
         """
         if self._checked or not isinstance(self.current, IncrementalRunner):
             return True
-        few = trajectories[:2]
-        steps = sorted({max(1, self._steps // 3), self._steps})
-        scores = [self.current.perturbed(images, few, step) for step in steps]
-        targets = torch.from_numpy(few.target).to(scores[0].device)
-        expected = torch.stack([target_scores(s, targets)[0] for s in scores], dim=1)
-        found = results[0, : len(few)][:, [step - 1 for step in steps]]
         self._checked = True
-        if not bool(torch.isfinite(expected).all()):
+        two = trajectories[:2] if len(trajectories) > 1 else trajectories[[0, 0]]
+        steps = np.array([self._steps, max(1, self._steps // 3)])
+        scores = self.current.perturbed(images, two, steps)
+        expected = target_scores(scores, torch.from_numpy(two.target).to(scores.device))[0]
+        if not bool(torch.isfinite(scores).all()):
             return True  # the engine will say so
-        moved = (expected[:, 0] - expected[:, -1]).abs().max()
-        largest = max(float(s.abs().max()) for s in scores)
-        bound = _OF_THE_CHANGE * float(moved) + self._rounding(scores[0]) * largest
+        rows = torch.tensor([0, min(1, len(trajectories) - 1)], device=scores.device)
+        found = results[0, rows, torch.from_numpy(steps - 1).to(scores.device)]
+        moved = (expected - whole[0, rows]).abs().max()
+        bound = _OF_THE_CHANGE * float(moved) + self._rounding(scores) * float(scores.abs().max())
         off = float((found - expected).abs().max())
         if off <= bound:
             return True

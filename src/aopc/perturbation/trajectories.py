@@ -58,7 +58,7 @@ class Trajectories:
         """The attributes in their order."""
         return self.image, self.noise, self.target, self.order
 
-    def __getitem__(self, part: slice) -> "Trajectories":
+    def __getitem__(self, part: slice | list[int]) -> "Trajectories":
         return Trajectories(*(values[part] for values in self.arrays))
 
 
