@@ -27,7 +27,7 @@ from timing import machine, peak_mb, reset_peak
 #: (images, steps, repeats, explainers beside random) of the job from which each factor is varied.
 BASE = {"images": 40, "steps": 40, "repeats": 4, "explainers": 2}
 LEVELS = {
-    "images": [20, 40, 80, 160, 320],
+    "images": [20, 80, 320, 1280],
     "steps": [10, 40, 80, 160],
     "repeats": [2, 4, 8, 16],
     "explainers": [1, 2, 4, 7],

@@ -35,7 +35,7 @@ CLASSES = 2
 #: classes save.
 WORTH_A_TURN = 10**9
 #: A window that covers more of its map than this is no longer worth gathering and putting back.
-DENSE_ABOVE = 0.8
+DENSE_ABOVE = 0.9
 
 
 class UntraceableError(Exception):
