@@ -1,5 +1,6 @@
 """Incremental inference: equal to full passes on every layer kind, and a fallback where it is not known."""
 
+import copy
 import logging
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,7 +17,8 @@ import aopc
 from aopc.models.caffe_networks import Inception, caffenet
 from aopc.models.normalisation import ChannelNorm
 from aopc.models.small_caffenet import small_caffenet
-from aopc.perturbation import plan, runners
+from aopc.perturbation import packed, plan, runners
+from aopc.perturbation.packed import PackedConvolution
 from aopc.perturbation.plan import plan_network
 from aopc.perturbation.regions import Grid
 from aopc.perturbation.runners import Runners
@@ -50,6 +52,9 @@ def require_incremental(model: nn.Module, x: torch.Tensor, size: int = 3) -> Non
     with torch.inference_mode():
         found = plan_network(model, x[:1], Grid(*x.shape[2:], size), 100)
     assert any(found.variants), "nothing is windowed"
+
+
+PACK = PackedConvolution._pack
 
 
 class Residual(nn.Module):
@@ -158,6 +163,69 @@ def test_equals_full_passes_on_torchvision_networks(name: str) -> None:
     found, expected = both(model, x, region_size=8, steps=4, repeats=1)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found / scale, expected / scale, atol=3e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    groups=st.integers(1, 3),
+    widths=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.integers(1, 2),
+    dilation=st.integers(1, 2),
+    bias=st.booleans(),
+    layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
+    sizes=st.lists(
+        st.tuples(st.integers(1, 9), st.integers(5, 9), st.integers(5, 9)), min_size=2, max_size=3
+    ),
+)
+def test_packed_convolutions_are_convolutions(
+    groups: int,
+    widths: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: int,
+    dilation: int,
+    bias: bool,
+    layout: torch.memory_format,
+    sizes: list[tuple[int, int, int]],
+) -> None:
+    """The same weights on windows of several sizes, in all precisions; float64 is the reference."""
+    inputs, outputs = (groups * n for n in widths)
+    torch.manual_seed(inputs)
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, 0, dilation, groups=groups, bias=bias).to(
+        memory_format=layout
+    )
+    of_packed = PackedConvolution(layer)
+    exact = PackedConvolution(copy.deepcopy(layer).double())
+    with torch.inference_mode():
+        for count, height, width in sizes:
+            x = torch.randn(count, height, width, inputs).permute(0, 3, 1, 2)
+            expected = exact(x.double())
+            assert expected.dtype == torch.float64
+            found = of_packed(x)
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-5)
+            with torch.autocast("cpu", torch.bfloat16):
+                found = of_packed(x)
+            assert found.dtype == torch.bfloat16
+            torch.testing.assert_close(found.double(), expected, rtol=5e-2, atol=5e-2)
+
+
+def test_convolutions_are_packed_where_torch_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one by one in vain, and the ordinary way gives the same."""
+    model, x = small_network().eval(), images(2, 13, 13)
+    packs = []
+    monkeypatch.setattr(
+        PackedConvolution, "_pack", lambda s, *a: packs.append(s) or PACK(s, *a), raising=True
+    )
+    found, _ = both(model, x)
+    convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
+    assert len(packs) == len(set(packs))
+    assert 0 < len(packs) <= convolutions
+    monkeypatch.setattr(packed, "_PACKS", False)
+    ordinary, full = both(model, x)
+    assert len(packs) <= convolutions
+    np.testing.assert_allclose(found, ordinary, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ordinary, full, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("order", ["morf", "lerf", "random"])

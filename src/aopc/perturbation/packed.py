@@ -54,7 +54,7 @@ class PackedConvolution:
 
     def _dtype(self, window: Tensor) -> torch.dtype | None:
         """In what to compute; None: by the ordinary convolution."""
-        if not _PACKS or window.device.type != "cpu":
+        if not _PACKS or window.device.type != "cpu" or not torch.backends.mkldnn.enabled:
             return None
         if torch.is_autocast_enabled("cpu"):
             return torch.bfloat16
