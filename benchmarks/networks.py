@@ -71,7 +71,7 @@ def _torchvision(name: str) -> Callable[[], nn.Module]:
 
 #: The paper's network, three of torchvision's, and the one of the offline default (params.yaml).
 NETWORKS = {
-    "caffenet": Subject(_caffenet, 227, 9, full=(1, 5, 100), incremental=(12, 10, 40), rounds=3),
+    "caffenet": Subject(_caffenet, 227, 9, full=(1, 5, 100), incremental=(12, 10, 30), rounds=3),
     "squeezenet": Subject(
         _torchvision("squeezenet1_0"), 227, 9, full=(1, 2, 100), incremental=(3, 10, 30), rounds=4
     ),

@@ -80,7 +80,7 @@ def best_raw(model: nn.Module, subject: Subject, device: str, dtype: Any = None)
             found.append((reached, raw))
             best = max(best, reached)
             enough = size * subject.side**2 >= 64 * 64 * 128
-            if enough and (reached < _HOPELESS * best or size / reached > 2):
+            if enough and (reached < _HOPELESS * best or size / reached > 1):
                 break
     finalists = [raw for _, raw in sorted(found, key=lambda pair: -pair[0])[:3]]
     again = in_turns({str(i): (lambda r=r: r(0.7)) for i, r in enumerate(finalists)}, 3)  # type: ignore[misc]
