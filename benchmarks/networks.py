@@ -32,6 +32,12 @@ class Subject:
     incremental: tuple[int, int, int]
     rounds: int = 5
 
+    @property
+    def shorter(self) -> tuple[int, int, int]:
+        """``incremental`` with half of its steps."""
+        images, repeats, steps = self.incremental
+        return images, repeats, steps // 2
+
     def network(self, device: str) -> nn.Module:
         """With seeded weights, in evaluation mode."""
         torch.manual_seed(SEED)

@@ -83,7 +83,7 @@ def best_raw(model: nn.Module, subject: Subject, device: str, dtype: Any = None)
             if enough and (reached < _HOPELESS * best or size / reached > 1):
                 break
     finalists = [raw for _, raw in sorted(found, key=lambda pair: -pair[0])[:3]]
-    again = in_turns({str(i): (lambda r=r: r(0.7)) for i, r in enumerate(finalists)}, 3)  # type: ignore[misc]
+    again = in_turns({str(i): (lambda r=r: r(0.7)) for i, r in enumerate(finalists)}, 2)  # type: ignore[misc]
     best_name = max(again, key=lambda name: statistics.median(again[name]))
     return finalists[int(best_name)]
 
@@ -166,7 +166,7 @@ def measure(name: str, device: str, rounds: int | None) -> dict[str, Any]:
         "incremental": Engine(model, subject, subject.incremental),
         "quantus": Quantus(model, subject, device, raw.size),
         "raw bfloat16": raw_bfloat16,
-        "bfloat16": Engine(model, subject, subject.incremental, arithmetic="bfloat16"),
+        "bfloat16": Engine(model, subject, subject.shorter, arithmetic="bfloat16"),
     }
     rates = in_turns(contenders, rounds or subject.rounds)
     found: dict[str, Any] = {
@@ -199,7 +199,7 @@ def measure(name: str, device: str, rounds: int | None) -> dict[str, Any]:
 def peak(name: str, device: str) -> None:
     """Print the peak memory of the incremental job in this process, which does nothing else."""
     subject = NETWORKS[name]
-    job = Engine(subject.network(device), subject, subject.incremental)
+    job = Engine(subject.network(device), subject, subject.shorter)
     reset_peak()
     job()
     print(peak_mb())

@@ -22,6 +22,7 @@ from aopc.perturbation.packed import PackedConvolution
 from aopc.perturbation.plan import plan_network
 from aopc.perturbation.regions import Grid
 from aopc.perturbation.runners import Runners
+from aopc.perturbation.settings import Settings
 from aopc.perturbation.windows import Slide, Spans
 from conftest import small_network
 
@@ -226,6 +227,32 @@ def test_convolutions_are_packed_where_torch_can(monkeypatch: pytest.MonkeyPatch
     assert len(packs) <= convolutions
     np.testing.assert_allclose(found, ordinary, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(ordinary, full, rtol=1e-5, atol=1e-5)
+
+
+def test_where_the_processor_refuses_packed_weights_the_ordinary_convolution_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in bfloat16 on processors that lack it; but memory that runs out is no such refusal."""
+    asked = []
+
+    def refuse(*args: object) -> None:
+        asked.append(args)
+        raise RuntimeError("needs the cpu support avx512bw")
+
+    monkeypatch.setattr(PackedConvolution, "_pack", refuse)
+    layer, x = nn.Conv2d(3, 4, 3), images(2, 7, 7)
+    convolution = PackedConvolution(layer)
+    with torch.inference_mode():
+        for _ in range(2):
+            torch.testing.assert_close(convolution(x), layer(x), rtol=0, atol=0)
+    assert len(asked) == 1
+
+    def exhaust(*args: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(PackedConvolution, "_pack", exhaust)
+    with torch.inference_mode(), pytest.raises(RuntimeError, match="allocate"):
+        PackedConvolution(layer)(x)
 
 
 @pytest.mark.parametrize("order", ["morf", "lerf", "random"])
@@ -453,10 +480,10 @@ def test_curves_of_a_ranking_do_not_depend_on_the_others() -> None:
         "other": Ranking.of_heatmaps(grid, -x[:, 0], "morf", ids, 0),
         "random": Ranking.at_random(grid, ids, 4, 2, 0),
     }
-    common = dict(grid=grid, steps=5, repeats=2, removal="uniform", seed=0, image_ids=ids)
-    together = ranked_curves(model, x, rankings, **common)
+    settings = Settings(grid, steps=5, repeats=2)
+    together = ranked_curves(model, x, rankings, None, settings, ids)
     for name, ranking in rankings.items():
-        alone = ranked_curves(model, x, {name: ranking}, **common)[name]
+        alone = ranked_curves(model, x, {name: ranking}, None, settings, ids)[name]
         np.testing.assert_array_equal(alone.logits, together[name].logits)
         np.testing.assert_array_equal(alone.probabilities, together[name].probabilities)
 
@@ -467,9 +494,8 @@ def test_full_passes_are_used_where_a_step_costs_as_much(monkeypatch: pytest.Mon
     def plans(model: nn.Module, side: int, size: int, count: int) -> bool:
         with torch.inference_mode():
             chosen = Runners(
-                model.eval(), images(1, side, side), Grid(side, side, size), steps=10, repeats=1,
-                count=count, batch_size=None, dropout_seed=None, incremental=True,
-            )  # fmt: skip
+                model.eval(), images(1, side, side), Settings(Grid(side, side, size), 4, 1), count
+            )
         return chosen.plan is not None
 
     torch.manual_seed(0)

@@ -16,6 +16,7 @@ from aopc.perturbation.arithmetic import ARITHMETICS, Arithmetic
 from aopc.perturbation.engine import Curves, Ranking, ranked_curves
 from aopc.perturbation.regions import Grid, Order
 from aopc.perturbation.removal import ValueRange
+from aopc.perturbation.settings import Settings
 from aopc.progress import Progress, silent
 from aopc.registry import nearest
 from aopc.tables import concatenated, read_table, write_table
@@ -101,22 +102,17 @@ def curves_of(
             else:
                 assert maps is not None
                 rankings[key] = Ranking.of_heatmaps(grid, maps, order, image_ids, protocol.seed)
-    found = ranked_curves(
-        model,
-        images,
-        rankings,
-        targets,
+    settings = Settings(
         grid=grid,
         steps=protocol.steps,
         repeats=protocol.repeats,
         removal=protocol.removal,
         seed=protocol.seed,
-        image_ids=image_ids,
         value_range=value_range,
         batch_size=batch_size,
         arithmetic=protocol.arithmetic,
-        progress=progress,
     )
+    found = ranked_curves(model, images, rankings, targets, settings, image_ids, progress)
     curves: dict[str, CurvesByOrder] = {explainer: {} for explainer in heatmaps}
     for key, (explainer, order) in keys.items():
         curves[explainer][order] = found[key]

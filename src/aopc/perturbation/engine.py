@@ -24,11 +24,12 @@ from aopc.perturbation.regions import (
     random_orders,
     trajectories_at_random,
 )
-from aopc.perturbation.removal import REMOVALS, Removal, ValueRange
+from aopc.perturbation.removal import Removal, ValueRange
 from aopc.perturbation.runners import Runners
+from aopc.perturbation.settings import Settings
 from aopc.perturbation.trajectories import Images, Trajectories, target_scores
 from aopc.progress import Progress, silent
-from aopc.registry import nearest, resolve
+from aopc.registry import nearest
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,24 @@ def perturbation_curves(
     (2, 3, 6)
     """
     images = as_images(images, model)
-    if repeats < 1 or (orders_per_image is not None and orders_per_image < 1):
-        raise InputError("repeats and orders_per_image must be at least 1")
+    if orders_per_image is not None and orders_per_image < 1:
+        raise InputError("orders_per_image must be at least 1")
     if order not in ORDERS:
         raise InputError(f"unknown order {order!r}: {nearest(order, ORDERS)}")
     ids = names_of(images, image_ids)
     grid = Grid(images.shape[2], images.shape[3], region_size)
+    settings = Settings(
+        grid=grid,
+        steps=steps,
+        repeats=repeats,
+        removal=removal,
+        seed=seed,
+        value_range=value_range,
+        batch_size=batch_size,
+        dropout_seed=dropout_seed,
+        arithmetic=arithmetic,
+        incremental=incremental,
+    )
     if order == "random":
         count = repeats if orders_per_image is None else orders_per_image
         ranking = Ranking.at_random(grid, ids, count, repeats, seed)
@@ -208,43 +221,17 @@ def perturbation_curves(
         raise InputError("heatmaps are needed for the orders morf and lerf")
     else:
         ranking = Ranking.of_heatmaps(grid, heatmaps, order, ids, seed)
-    return ranked_curves(
-        model,
-        images,
-        {"": ranking},
-        targets,
-        grid=grid,
-        steps=steps,
-        repeats=repeats,
-        removal=removal,
-        seed=seed,
-        value_range=value_range,
-        image_ids=ids,
-        batch_size=batch_size,
-        dropout_seed=dropout_seed,
-        arithmetic=arithmetic,
-        incremental=incremental,
-        progress=progress,
-    )[""]
+    rankings = {"": ranking}
+    return ranked_curves(model, images, rankings, targets, settings, ids, progress)[""]
 
 
 def ranked_curves(
     model: nn.Module,
     images: Tensor,
     rankings: Mapping[str, Ranking],
-    targets: Tensor | NDArray[np.integer] | None = None,
-    *,
-    grid: Grid,
-    steps: int,
-    repeats: int,
-    removal: str | Removal,
-    seed: int,
+    targets: Tensor | NDArray[np.integer] | None,
+    settings: Settings,
     image_ids: Sequence[str],
-    value_range: ValueRange | None = None,
-    batch_size: int | None = None,
-    dropout_seed: int | None = None,
-    arithmetic: Arithmetic = "float32",
-    incremental: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Curves]:
     """The curves of several rankings of the same images, which share what they can.
@@ -255,55 +242,39 @@ def ranked_curves(
     ``rankings`` are by any name; the other parameters, and errors, are those of
     :func:`perturbation_curves`.
     """
-    grid.check_steps(steps)
     chosen = targets_or_predictions(model, images, targets).numpy()
-    replace: Removal = (
-        resolve("removal", REMOVALS, removal) if isinstance(removal, str) else removal
-    )
-    results = {name: _nothing(r, repeats, steps) for name, r in rankings.items()}
-    count = len(images) * repeats
+    results = {name: _nothing(r, settings) for name, r in rankings.items()}
     with (
         torch.inference_mode(),
         evaluating(model),
-        computing_in(arithmetic, device_of(model)),
-        Noise(
-            model, images, image_ids, repeats, replace, seed, value_range or _value_range_of(images)
-        ) as noise,
+        computing_in(settings.arithmetic, device_of(model)),
+        Noise(model, images, image_ids, settings) as noise,
     ):
-        runners = Runners(
-            model,
-            images[:1].to(device_of(model)),
-            grid,
-            steps=steps,
-            repeats=repeats,
-            count=count,
-            batch_size=batch_size,
-            dropout_seed=dropout_seed,
-            incremental=incremental,
-        )
+        count = len(images) * settings.repeats
+        runners = Runners(model, images[:1].to(device_of(model)), settings, count)
         start = 0
         while start < len(images):
-            stop = min(start + runners.current.images_at_once, len(images))
+            part = slice(start, min(start + runners.current.images_at_once, len(images)))
             try:
-                done = _Group(
-                    model, images, chosen, image_ids, start, stop, steps, repeats, noise
-                ).compute(runners, rankings, results)
+                group = _Group(model, images, chosen, image_ids, part, settings, noise)
+                done = group.compute(runners, rankings, results)
             except (RuntimeError, MemoryError) as error:
                 runners.shrink(error)
                 continue
             if done:
-                progress(stop - start)
-                start = stop
+                progress(part.stop - start)
+                start = part.stop
     return {
         name: Curves(values[0], values[1], chosen, tuple(image_ids))
         for name, values in results.items()
     }
 
 
-def _nothing(ranking: Ranking, repeats: int, steps: int) -> NDArray[np.float32]:
+def _nothing(ranking: Ranking, settings: Settings) -> NDArray[np.float32]:
     """(2, N, T, L + 1) of NaN."""
     images, orders = ranking.orders.shape[:2]
-    return np.full((2, images, max(orders, repeats), steps + 1), np.nan, dtype=np.float32)
+    shape = (2, images, max(orders, settings.repeats), settings.steps + 1)
+    return np.full(shape, np.nan, dtype=np.float32)
 
 
 class _Group:
@@ -315,19 +286,17 @@ class _Group:
         images: Tensor,
         targets: NDArray[np.int64],
         ids: Sequence[str],
-        start: int,
-        stop: int,
-        steps: int,
-        repeats: int,
+        part: slice,
+        settings: Settings,
         noise: Noise,
     ) -> None:
-        self._start, self._steps, self._repeats = start, steps, repeats
-        self._targets, self._count = targets[start:stop], stop - start
-        self._ids = tuple(ids[start:stop])
-        pixels = images[start:stop].to(device_of(model)).permute(0, 2, 3, 1)
+        self._start, self._settings = part.start, settings
+        self._targets, self._count = targets[part], part.stop - part.start
+        self._ids = tuple(ids[part])
+        pixels = images[part].to(device_of(model)).permute(0, 2, 3, 1)
         # A copy in any case: a model may change its input.
         pixels = pixels.clone(memory_format=torch.contiguous_format)
-        self._images = Images(pixels, noise(start, stop), self._ids)
+        self._images = Images(pixels, noise(part), self._ids)
 
     def compute(
         self,
@@ -352,7 +321,7 @@ class _Group:
             found[:, self._start + rows, trajectory, 0] = whole.cpu().numpy()[:, rows]
             for part in _parts(len(rows), runners.current.trajectories_at_once):
                 few = self._trajectories(ranking, rows[part], trajectory[part])
-                values = runners.current.run(self._images, shared, few, self._steps)
+                values = runners.current.run(self._images, shared, few, self._settings.steps)
                 if not runners.agrees(self._images, few, values, whole[:, rows[part]]):
                     return False
                 at = values.cpu().numpy()
@@ -372,7 +341,7 @@ class _Group:
     ) -> Trajectories:
         return Trajectories(
             image=rows,
-            noise=rows * self._repeats + trajectory % self._repeats,
+            noise=rows * self._settings.repeats + trajectory % self._settings.repeats,
             target=self._targets[rows],
             order=ranking.orders[self._start + rows, trajectory % ranking.orders.shape[1]],
         )
@@ -424,11 +393,3 @@ def _as_heatmaps(
             f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}"
         )
     return maps
-
-
-def _value_range_of(images: Tensor) -> ValueRange:
-    low, high = images.amin(dim=(0, 2, 3)).tolist(), images.amax(dim=(0, 2, 3)).tolist()
-    # A channel with one value only still needs a range of some width.
-    return ValueRange(
-        tuple(low), tuple(h if h > v else v + 1.0 for v, h in zip(low, high, strict=True))
-    )

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aopc.perturbation.batches import is_out_of_memory
+
 
 class PackedConvolution:
     """The convolution of a layer on windows that hold their border: (B, C, h, w) → (B, C', h', w').
 
     The operators that take weights in blocks are those that torch's own compiler uses. Where they are
-    missing, on other devices and in float64, it is the ordinary convolution.
+    missing or refuse, on other devices and in float64, it is the ordinary convolution.
 
     Parameters
     ----------
@@ -26,20 +28,24 @@ class PackedConvolution:
 
     def __init__(self, layer: nn.Conv2d) -> None:
         self._layer = layer
-        self._packed: dict[torch.dtype, Any] = {}
+        self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None] | None] = {}
 
     def __call__(self, window: Tensor) -> Tensor:
         dtype = self._dtype(window)
-        if dtype is None:
-            layer = self._layer
-            return functional.conv2d(
-                window, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups
-            )
-        if dtype not in self._packed:
-            self._packed[dtype] = self._pack(window, dtype)
-        weight, bias = self._packed[dtype]
-        return torch.ops.mkldnn._convolution_pointwise(
-            window.to(dtype), weight, bias, *self._geometry(), "none", [], ""
+        if dtype is not None and dtype not in self._packed:
+            try:
+                self._packed[dtype] = packed = self._pack(window, dtype)
+                return self._product(window.to(dtype), packed)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                self._packed[dtype] = None
+        found = None if dtype is None else self._packed[dtype]
+        if found is not None:
+            return self._product(window.to(dtype), found)
+        layer = self._layer
+        return functional.conv2d(
+            window, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups
         )
 
     def _pack(self, window: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
@@ -49,11 +55,17 @@ class PackedConvolution:
         weight = reorder(layer.weight.to(dtype).to_mkldnn(), *self._geometry(), list(window.shape))
         return weight, None if layer.bias is None else layer.bias.to(dtype)
 
+    def _product(self, window: Tensor, packed: tuple[Tensor, Tensor | None]) -> Tensor:
+        found: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            window, *packed, *self._geometry(), "none", [], ""
+        )
+        return found
+
     def _geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
         return (0, 0), self._layer.stride, self._layer.dilation, self._layer.groups
 
     def _dtype(self, window: Tensor) -> torch.dtype | None:
-        """In what to compute; None: by the ordinary convolution."""
+        """In what to compute by packed weights; None: not by them."""
         if not _PACKS or window.device.type != "cpu" or not torch.backends.mkldnn.enabled:
             return None
         if torch.is_autocast_enabled("cpu"):

@@ -15,8 +15,9 @@ from aopc.perturbation.batches import (
 )
 from aopc.perturbation.full import FullRunner
 from aopc.perturbation.incremental import IncrementalRunner
-from aopc.perturbation.plan import Plan, UntraceableError, plan_network
-from aopc.perturbation.regions import Grid
+from aopc.perturbation.plan import Plan, plan_network
+from aopc.perturbation.settings import Settings
+from aopc.perturbation.tracing import UntraceableError
 from aopc.perturbation.trajectories import Images, Runner, Trajectories, target_scores
 
 _log = logging.getLogger("aopc")
@@ -48,36 +49,22 @@ class Runners:
         In evaluation mode.
     image
         (1, C, H, W), an image on any device.
-    grid
-        The regions.
-    steps, repeats, batch_size, dropout_seed, incremental
-        As of :func:`aopc.perturbation_curves`.
+    settings
+        As of the call.
     count
         Trajectories of one ranking in all: with few of them full passes can be faster.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        image: Tensor,
-        grid: Grid,
-        *,
-        steps: int,
-        repeats: int,
-        count: int,
-        batch_size: int | None,
-        dropout_seed: int | None,
-        incremental: bool,
-    ) -> None:
-        self._model, self._grid, self._steps, self._repeats = model, grid, steps, repeats
-        self._dropout_seed = dropout_seed
+    def __init__(self, model: nn.Module, image: Tensor, settings: Settings, count: int) -> None:
+        self._model, self._settings = model, settings
         self._trajectories = 1
         self._checked = False
-        found = self._planned(image, count) if incremental else None
+        found = self._planned(image, count) if settings.incremental else None
         work = found.work if found else work_of(model, image)
-        self._batch = batch_size or full_batch(model, work)
-        self._dense_batch = batch_size or (full_batch(model, found.dense_work) if found else 1)
-        self._plan = found if found and self._pays(found, image, count, batch_size) else None
+        given = settings.batch_size
+        self._batch = given or full_batch(model, work)
+        self._dense_batch = given or (full_batch(model, found.dense_work) if found else 1)
+        self._plan = found if found and self._pays(found, image, count) else None
         self.current: Runner = self._runner()
 
     @property
@@ -90,9 +77,9 @@ class Runners:
             return plan_network(
                 self._model,
                 image.contiguous(memory_format=torch.channels_last),
-                self._grid,
+                self._settings.grid,
                 count,
-                dropout=self._dropout_seed is not None,
+                dropout=self._settings.dropout_seed is not None,
             )
         except UntraceableError as error:
             say_once(f"full forward passes are used for this network: {error}")
@@ -103,7 +90,7 @@ class Runners:
             say_once(f"full forward passes are used for this network: no plan for it ({reason})")
             return None
 
-    def _pays(self, plan: Plan, image: Tensor, count: int, batch_size: int | None) -> bool:
+    def _pays(self, plan: Plan, image: Tensor, count: int) -> bool:
         if not plan.handed_over or plan.ratio > WORTHWHILE:
             say_once(
                 "full forward passes are used for this network: a region changes most of what it"
@@ -111,31 +98,31 @@ class Runners:
             )
             return False
         kept = plan.values * image.element_size()
-        self._trajectories = batch_size or trajectory_batch(self._model, kept)
+        self._trajectories = self._settings.batch_size or trajectory_batch(self._model, kept)
         reading = MACS_PER_BYTE * plan.work.weights
         step = plan.step_macs + reading / min(count, self._trajectories)
-        full = plan.work.macs + reading / min(count * self._steps, self._batch)
+        full = plan.work.macs + reading / min(count * self._settings.steps, self._batch)
         return step < WORTHWHILE * full
 
     def _runner(self) -> Runner:
         if self._plan is None:
             return FullRunner(
                 self._model,
-                self._grid,
-                self._steps,
-                self._repeats,
+                self._settings.grid,
+                self._settings.steps,
+                self._settings.repeats,
                 self._batch,
-                self._dropout_seed,
+                self._settings.dropout_seed,
             )
         return IncrementalRunner(
             self._model,
             self._plan,
-            self._grid,
+            self._settings.grid,
             trajectories_at_once=self._trajectories,
-            images_at_once=max(1, self._trajectories // self._repeats),
+            images_at_once=max(1, self._trajectories // self._settings.repeats),
             batch_size=self._batch,
             dense_batch_size=self._dense_batch,
-            dropout_seed=self._dropout_seed,
+            dropout_seed=self._settings.dropout_seed,
         )
 
     def shrink(self, error: BaseException) -> None:
@@ -169,7 +156,7 @@ class Runners:
             return True
         self._checked = True
         two = trajectories[:2] if len(trajectories) > 1 else trajectories[[0, 0]]
-        steps = np.array([self._steps, max(1, self._steps // 3)])
+        steps = np.array([self._settings.steps, max(1, self._settings.steps // 3)])
         scores = self.current.perturbed(images, two, steps)
         expected = target_scores(scores, torch.from_numpy(two.target).to(scores.device))[0]
         if not bool(torch.isfinite(scores).all()):

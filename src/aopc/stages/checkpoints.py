@@ -83,7 +83,10 @@ def _training(run: StageRun, params: dict[str, Any], name: str) -> None:
             def compute(to: Path, iteration: int = iteration, file: Path = file) -> None:
                 _one(to, iteration, file, dataset, test, protocol, explainer, progress)
 
-            done.append(shard(f"{iteration:06d}", compute))
+            part = f"{iteration:06d}"
+            if part in shard:
+                progress(len(dataset))
+            done.append(shard(part, compute))
         origin = metadata(run.params[name])
         out = DATA / "checkpoints" / name
         table = concatenated([read_table(f / "aopc.parquet") for f in done])

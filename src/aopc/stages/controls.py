@@ -85,7 +85,10 @@ def work(run: StageRun, params: dict[str, Any], panel: str) -> None:
                         order = _order_of(condition, explainer)  # noqa: B023
                         write_curves(to / "curves.parquet", {order: curves}, origin)  # noqa: B023
 
-                    files.append(shard(f"{part.start:06d}", compute) / "curves.parquet")
+                    name = f"{part.start:06d}"
+                    if name in shard:
+                        progress(len(indices))
+                    files.append(shard(name, compute) / "curves.parquet")
                 join_tables(path, files, origin)
 
 
