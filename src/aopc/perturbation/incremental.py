@@ -29,6 +29,7 @@ from aopc.perturbation.trajectories import (
     on_device,
     target_scores,
 )
+from aopc.perturbation.turns import Places, Turns, window_starts
 
 
 class IncrementalRunner:
@@ -101,12 +102,12 @@ class IncrementalRunner:
         image = on_device(trajectories.image, self._model)
         target = on_device(trajectories.target, self._model)
         kept = {store: self._copied(store, base, image) for store, base in shared.items()}
-        turns = _Turns(trajectories.order[:, :steps], self._plan.variant_of_region)
+        turns = Turns(trajectories.order[:, :steps], self._plan.variant_of_region)
         trajectory = on_device(turns.trajectory, self._model)
         region = on_device(turns.region, self._model)
         step = on_device(turns.step, self._model)
         changed = self._new_pixels(images, trajectories, trajectory, region, step)
-        places = _Places(self._plan, trajectory, region)
+        places = Places(self._plan, trajectory, region)
         ids = [images.ids[i] for i in trajectories.image]
         results = torch.empty(2, len(trajectories), steps, device=self._device)
         waiting = _Waiting(self._plan)
@@ -174,7 +175,7 @@ class IncrementalRunner:
         are replaced if their own region was removed before.
         """
         grid, box = self._grid, self._plan.first.box
-        starts = _starts(box.rows.starts, box.columns.starts, grid.width, self._device)
+        starts = window_starts(box.rows.starts, box.columns.starts, grid.width, self._device)
         pixel = starts[region][:, None] + self._pattern(*box.size, grid.width)
         ranks = self._regions.ranks(on_device(trajectories.order, self._model))
         rank = ranks[trajectory[:, None], self._regions.of_pixel.flatten()[pixel]]
@@ -207,7 +208,7 @@ class IncrementalRunner:
         step: Step,
         window: Tensor,
         kept: dict[Store, Tensor],
-        places: "_Places",
+        places: "Places",
         part: slice,
     ) -> None:
         for store in step.writes:
@@ -229,82 +230,6 @@ class IncrementalRunner:
             columns = torch.arange(width, device=self._device)
             self._patterns[key] = (rows[:, None] + columns).flatten()
         return self._patterns[key]
-
-
-class _Turns:
-    """In which order steps of trajectories are computed.
-
-    All trajectories whose next region belongs to the same variant go on together; the variant with
-    the most of them is next. That order depends on the orders of regions only.
-
-    Parameters
-    ----------
-    order
-        (B, steps): the regions that each trajectory loses.
-    variant_of_region
-        As of :class:`Plan`.
-
-    Attributes
-    ----------
-    trajectory, region, step
-        (B · steps,) int64, turn by turn.
-    batches
-        (first, last + 1, variant): turns that are computed together.
-    """
-
-    def __init__(self, order: NDArray[np.int64], variant_of_region: NDArray[np.int64]) -> None:
-        count, steps = order.shape
-        done = np.zeros(count, dtype=np.int64)
-        following = variant_of_region[order]
-        variants = int(variant_of_region.max()) + 1
-        self.batches: list[tuple[int, int, int]] = []
-        chosen_turns, turns = [], 0
-        while turns < order.size:
-            unfinished = np.flatnonzero(done < steps)
-            coming = following[unfinished, done[unfinished]]
-            variant = int(np.bincount(coming, minlength=variants).argmax())
-            chosen = unfinished[coming == variant]
-            chosen_turns.append(np.stack([chosen, done[chosen]]))
-            done[chosen] += 1
-            self.batches.append((turns, turns + len(chosen), variant))
-            turns += len(chosen)
-        self.trajectory, self.step = np.concatenate(chosen_turns, axis=1)
-        self.region = order[self.trajectory, self.step]
-
-
-class _Places:
-    """Where the windows of each turn start in the stores, counted over all trajectories' maps.
-
-    ``reads`` and ``writes`` are (turns,) int64 by read, and by step and store.
-    """
-
-    def __init__(self, plan: Plan, trajectory: Tensor, region: Tensor) -> None:
-        self._trajectory, self._region = trajectory, region
-        steps = [plan.first, *(step for variant in plan.variants for step in variant)]
-        self.reads = {
-            read: self._at(read.store, read.rows, read.columns)
-            for step in steps
-            for read in step.reads.values()
-            if read is not None
-        }
-        self.writes = {
-            (step, store): self._at(store, step.box.rows.starts, step.box.columns.starts)
-            for step in steps
-            for store in step.writes
-        }
-
-    def _at(self, store: Store, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
-        starts = _starts(
-            rows + store.before[0], columns + store.before[1], store.width, self._region.device
-        )
-        return starts[self._region] + self._trajectory * (store.height * store.width)
-
-
-def _starts(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], width: int, device: torch.device
-) -> Tensor:
-    """(R,): the place, counted row by row, at which each region's window starts."""
-    return torch.from_numpy((rows[:, None] * width + columns[None, :]).ravel()).to(device)
 
 
 class _Recorder(fx.Interpreter):
