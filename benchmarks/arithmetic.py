@@ -7,7 +7,7 @@ arithmetic.json: AOPC of LRP and of random order in float32, TF32 and bfloat16, 
 float64, and the half width of the 95 % interval of AOPC relative to random.
 """
 
-from aopc.machine import prepare
+from aopc.base.machine import prepare
 
 prepare()
 
@@ -21,13 +21,13 @@ from results import HERE, update
 from timing import machine
 
 import aopc
-from aopc.datasets.folder import image_folder
-from aopc.datasets.subset import Subset
-from aopc.measures.bootstrap import bootstrap_mean
-from aopc.measures.curves import aopc_curves
+from aopc.data.folder import image_folder
+from aopc.data.subset import Subset
+from aopc.measures.statistics.bootstrap import bootstrap_mean
+from aopc.measures.aopc import aopc_curves
 from aopc.models.inference import best_device
 from aopc.models.preprocessing import PREPROCESSINGS
-from aopc.models.torchvision_models import load_torchvision_model
+from aopc.models.zoo.torchvision_models import load_torchvision_model
 
 IMAGES, REPEATS, STEPS = 12, 1, 100
 VARIANTS = {

@@ -7,7 +7,7 @@ its own. Each factor is varied alone; a straight line through the times, and how
 say whether time is linear in it.
 """
 
-from aopc.machine import prepare
+from aopc.base.machine import prepare
 
 prepare()
 
@@ -36,12 +36,12 @@ LEVELS = {
 
 def job(folder: Path, setting: dict[str, int]) -> Any:
     """The evaluation."""
-    from aopc.datasets.folder import image_folder
-    from aopc.datasets.subset import Subset
-    from aopc.evaluate import Evaluation
+    from aopc.data.folder import image_folder
+    from aopc.data.subset import Subset
+    from aopc.experiment.evaluate import Evaluation
     from aopc.explainers import EXPLAINERS
     from aopc.models.preprocessing import Preprocessing
-    from aopc.protocol import Protocol
+    from aopc.perturbation.protocol import Protocol
 
     subject = NETWORKS["small"]
     return Evaluation(
@@ -63,8 +63,8 @@ def job(folder: Path, setting: dict[str, int]) -> Any:
 
 def run(folder: Path, setting: dict[str, int], kind: str) -> dict[str, float]:
     """One job, or its estimate, in this process."""
-    from aopc.estimate import estimate
-    from aopc.evaluate import evaluate
+    from aopc.experiment.estimate import estimate
+    from aopc.experiment.evaluate import evaluate
 
     if kind == "estimate":
         return {"seconds": estimate(job(folder, setting)).total}

@@ -6,7 +6,7 @@ CaffeNet's shapes with seeded weights, 5040 images, 8 orders, 10 repeats, 100 st
 images. Runs parts of that job, heatmaps included, for 60 seconds or more, and writes figure4.json.
 """
 
-from aopc.machine import prepare
+from aopc.base.machine import prepare
 
 prepare()
 
@@ -21,7 +21,7 @@ from timing import machine, synchronise
 
 from aopc.explainers import EXPLAINERS, heatmaps_of
 from aopc.perturbation.removal import ValueRange
-from aopc.protocol import Protocol, curves_of
+from aopc.perturbation.protocol import Protocol, curves_of
 
 IMAGES, CONFIGURATIONS_OF_THE_PAPER, HOURS_OF_THE_PAPER = 5040, 2, 36.0
 PROTOCOL = Protocol(

@@ -6,7 +6,7 @@ Writes heatmaps.json. All figures are times in units of one forward and backward
 in the same batches, measured in turns with it.
 """
 
-from aopc.machine import prepare
+from aopc.base.machine import prepare
 
 prepare()
 

@@ -55,13 +55,13 @@ class Subject:
 
 
 def _caffenet() -> nn.Module:
-    from aopc.models.caffe_networks import caffenet
+    from aopc.models.caffe.networks import caffenet
 
     return caffenet()
 
 
 def _small() -> nn.Module:
-    from aopc.models.small_caffenet import small_caffenet
+    from aopc.models.zoo.small_caffenet import small_caffenet
 
     return small_caffenet(classes=8, width=16)
 

@@ -5,7 +5,7 @@
 Prints, and writes to results.json, what `make benchmark` shows in README.md.
 """
 
-from aopc.machine import prepare
+from aopc.base.machine import prepare
 
 prepare()
 
@@ -24,8 +24,8 @@ from timing import in_turns, machine, peak_mb, rate, ratios, reset_peak, synchro
 from torch import nn
 
 import aopc
-from aopc.perturbation.plan import plan_network
-from aopc.perturbation.regions import Grid
+from aopc.engine.incremental.plan import plan_network
+from aopc.perturbation.partition import Grid
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 #: On a CPU larger batches make Quantus no faster, and its job too long.

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from results import HERE, update
 
-from aopc.measures.curves import values_of
-from aopc.measures.precision import StoppingRule, variance_components
-from aopc.protocol import read_curves
+from aopc.measures.aopc import values_of
+from aopc.measures.statistics.stopping import StoppingRule, variance_components
+from aopc.perturbation.protocol import read_curves
 
 RUNS, MOST = 2000, 1500
 #: What a fixed number of images would be that gives the wanted precision.

@@ -18,11 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from aopc.datasets.folder import image_folder
-from aopc.datasets.subset import Subset
-from aopc.datasets.sun397 import shared_categories
-from aopc.downloads.archives import unpack_subset
-from aopc.downloads.fetch import File
+from aopc.data.folder import image_folder
+from aopc.data.subset import Subset
+from aopc.data.sources.sun397 import shared_categories
+from aopc.data.downloads.archives import unpack_subset
+from aopc.data.downloads.fetch import File
 
 COUNT = 5040
 SHARED = shared_categories()
@@ -49,7 +49,7 @@ def build(path: Path, images: Path, size: float, compress: bool) -> int:
 
 
 def image_id(name: str) -> str | None:
-    """SUN397's rule, as in aopc.datasets.sun397."""
+    """SUN397's rule, as in aopc.data.sources.sun397."""
     path = name.split("/", 2)[2]
     return path if path.rpartition("/")[0] in SHARED else None
 

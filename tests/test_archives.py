@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aopc.datasets.subset import Subset
-from aopc.downloads.archives import read_members, unpack_subset
-from aopc.downloads.fetch import File
-from aopc.errors import InputError
+from aopc.data.subset import Subset
+from aopc.data.downloads.archives import read_members, unpack_subset
+from aopc.data.downloads.fetch import File
+from aopc.base.errors import InputError
 
 
 def archive(path: Path, members: list[tuple[str, bytes]], mode: str = "w:gz") -> File:
@@ -163,7 +163,7 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**33
     (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
     assert "a header of 8589934592 bytes" in refusal(File(tmp_path / "a.tar", ""), tmp_path)
-    monkeypatch.setattr("aopc.downloads.archives.LARGEST_IMAGE", 1000)
+    monkeypatch.setattr("aopc.data.downloads.archives.LARGEST_IMAGE", 1000)
     file = archive(tmp_path / "b.tar.gz", [("top/big.jpg", bytes(1001)), *images(5)])
     assert "that is no image" in refusal(file, tmp_path)
 
@@ -224,9 +224,9 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
                 tar.addfile(info, io.BytesIO(bytes(10_000)))
         script = (
             "import resource, sys, pathlib\n"
-            "from aopc.downloads.archives import unpack_subset\n"
-            "from aopc.downloads.fetch import File\n"
-            "from aopc.datasets.subset import Subset\n"
+            "from aopc.data.downloads.archives import unpack_subset\n"
+            "from aopc.data.downloads.fetch import File\n"
+            "from aopc.data.subset import Subset\n"
             "def name(n): return n[4:]\n"
             "unpack_subset(File(pathlib.Path(sys.argv[1]), ''), pathlib.Path(sys.argv[1] + '.out'),"
             " name, Subset(50, 'sample', 0))\n"

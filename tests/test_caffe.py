@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 import aopc
-from aopc.errors import InputError
+from aopc.base.errors import InputError
 from aopc.models import ARCHITECTURES
-from aopc.models.caffe_networks import alexnet, caffenet, googlenet
-from aopc.models.caffe_weights import (
+from aopc.models.caffe.networks import alexnet, caffenet, googlenet
+from aopc.models.caffe.weights import (
     CAFFE_WEIGHTS,
     fitting_architecture,
     load_caffe_network,
     load_caffe_weights,
     weights_named,
 )
-from aopc.models.caffemodel import read_layers, read_mean
+from aopc.models.caffe.caffemodel import read_layers, read_mean
 from aopc.models.inference import predict
 from aopc.models.preprocessing import PREPROCESSINGS
 from caffe_files import MESSAGES, blob, caffemodel, layers_of, varint, write_network

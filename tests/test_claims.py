@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import aopc
-from aopc.claims import CLAIMS, Evidence, Training, judge
+from aopc.paper.claims import CLAIMS, Evidence, Training, judge
 from aopc.explainers import EXPLAINERS
-from aopc.figures.results import results_table
-from aopc.measures.correlation import permutation_p, rank_correlation
-from aopc.measures.hypotheses import (
+from aopc.paper.readme import results_table
+from aopc.measures.statistics.correlation import permutation_p, rank_correlation
+from aopc.measures.statistics.hypotheses import (
     conjunction,
     difference_reading,
     holm,
@@ -25,7 +25,7 @@ from aopc.measures.hypotheses import (
 )
 from aopc.measures.specificity import similarity_to_others, with_their_spread
 from aopc.measures.summary import Panel
-from aopc.perturbation.engine import Curves
+from aopc.engine.curves import Curves
 
 IMAGES, STEPS = 60, 10
 #: How fast the score falls under each explainer where everything is as the paper says.

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 import aopc
-from aopc.controls import Controls, control_curves
-from aopc.measures.choices import ABPC, MASS, PAPER, choices_of, spatial_rows
-from aopc.measures.ground_truth import pointing_game, relevance_mass
+from aopc.experiment.conditions import Controls, control_curves
+from aopc.paper.robustness import ABPC, MASS, PAPER, choices_of, spatial_rows
+from aopc.measures.localisation import pointing_game, relevance_mass
 from aopc.measures.specificity import similarity_to_others
 from aopc.measures.summary import Panel
 from aopc.models.dropout import active_dropout, has_dropout
-from aopc.models.normalisation import ChannelNorm
-from aopc.models.small_caffenet import small_caffenet
-from aopc.perturbation.regions import Grid
+from aopc.models.zoo.normalisation import ChannelNorm
+from aopc.models.zoo.small_caffenet import small_caffenet
+from aopc.perturbation.partition import Grid
 from aopc.perturbation.removal import ValueRange
-from aopc.perturbation.surrogates import spatial_surrogates
-from aopc.protocol import Protocol, curves_of
+from aopc.perturbation.spatial_control import spatial_surrogates
+from aopc.perturbation.protocol import Protocol, curves_of
 from conftest import small_network
 
 RANGE = ValueRange((-1.0,) * 3, (1.0,) * 3)

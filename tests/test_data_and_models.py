@@ -9,18 +9,18 @@ from PIL import Image
 from torch import nn
 
 import aopc
-from aopc.datasets.dataset import Dataset
-from aopc.datasets.digits import digits
-from aopc.datasets.drawn import CLASSES, STYLES, drawn
-from aopc.datasets.folder import image_folder, read_classes
-from aopc.datasets.subset import Subset
+from aopc.data.dataset import Dataset
+from aopc.data.sources.digits import digits
+from aopc.data.sources.drawn import CLASSES, STYLES, drawn
+from aopc.data.folder import image_folder, read_classes
+from aopc.data.subset import Subset
 from aopc.models.inference import predict
 from aopc.models.network_file import build, load_network, save_network
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
-from aopc.models.small_caffenet import small_caffenet
-from aopc.models.torchvision_models import load_torchvision_model
+from aopc.models.zoo.small_caffenet import small_caffenet
+from aopc.models.zoo.torchvision_models import load_torchvision_model
 from aopc.models.training import TrainingSettings, _folded, _with_batch_norm, train
-from aopc.streams import Stream
+from aopc.base.random import Stream
 
 
 def test_streams_depend_on_their_key_alone() -> None:

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aopc.datasets import SOURCES, ilsvrc2012, places, sun397, torchvision_sets
-from aopc.datasets.dataset import Dataset
-from aopc.datasets.folder import image_folder
-from aopc.datasets.own import own_images
-from aopc.datasets.sun397 import shared_categories
-from aopc.downloads import fetch as fetching
-from aopc.errors import InputError
-from aopc.registry import resolve
-from aopc.stages.panel import require_same_classes
+from aopc.data.sources import SOURCES, ilsvrc2012, places, sun397, torchvision_sets
+from aopc.data.dataset import Dataset
+from aopc.data.folder import image_folder
+from aopc.data.sources.own import own_images
+from aopc.data.sources.sun397 import shared_categories
+from aopc.data.downloads import fetch as fetching
+from aopc.base.errors import InputError
+from aopc.base.names import resolve
+from aopc.paper.stages.panel import require_same_classes
 from file_server import FileServer, file_server
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from aopc.downloads import fetch as fetching
-from aopc.downloads.fetch import File, fetch
-from aopc.downloads.source import Source
-from aopc.errors import InputError
+from aopc.data.downloads import fetch as fetching
+from aopc.data.downloads.fetch import File, fetch
+from aopc.data.downloads.source import Source
+from aopc.base.errors import InputError
 from file_server import FileServer, file_server
 
 CONTENT = random.Random(0).randbytes(3_000_000)
@@ -65,8 +65,8 @@ def test_servers_without_ranges_start_again(
 def test_a_later_call_goes_on_after_a_kill(server: FileServer, tmp_path: Path) -> None:
     url = server.serve("data.bin", CONTENT, cut_after=[2_000_000])
     script = (
-        "import os, sys, pathlib, aopc.downloads.fetch as f\n"
-        "from aopc.downloads.source import Source\n"
+        "import os, sys, pathlib, aopc.data.downloads.fetch as f\n"
+        "from aopc.data.downloads.source import Source\n"
         "f.time.sleep = lambda seconds: os._exit(9)\n"
         "f.fetch(Source('data.bin', '', '', (sys.argv[1],), checksum=sys.argv[2]), pathlib.Path('.'))\n"
     )

@@ -16,14 +16,14 @@ from torchvision.models import squeezenet1_1
 
 import aopc
 from aopc import cli
-from aopc.datasets.folder import image_folder
-from aopc.datasets.subset import Subset
-from aopc.evaluate import Evaluation, evaluate
-from aopc.measures.precision import StoppingRule
+from aopc.data.folder import image_folder
+from aopc.data.subset import Subset
+from aopc.experiment.evaluate import Evaluation, evaluate
+from aopc.measures.statistics.stopping import StoppingRule
 from aopc.models.preprocessing import Preprocessing
-from aopc.protocol import Protocol, read_curves
-from aopc.streams import Stream
-from aopc.tables import read_table
+from aopc.perturbation.protocol import Protocol, read_curves
+from aopc.base.random import Stream
+from aopc.base.files import read_table
 
 CLASSES = 4
 
@@ -230,7 +230,7 @@ def _job(inputs: Path, model: nn.Module) -> Evaluation:
 def test_a_killed_run_goes_on_with_the_same_result(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aopc.evaluate.PART_IMAGES", 2)
+    monkeypatch.setattr("aopc.experiment.evaluate.PART_IMAGES", 2)
     whole = Counter()
     evaluate(_job(inputs, whole), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -288,7 +288,7 @@ def test_users_explainer_by_dotted_path(
 def test_real_images_rank_lrp_above_random(real_data: Path, tmp_path: Path) -> None:
     """A tenth of the documented run: LRP α2β1 finds more than random order on trained weights."""
     from aopc.models.preprocessing import PREPROCESSINGS
-    from aopc.models.torchvision_models import load_torchvision_model
+    from aopc.models.zoo.torchvision_models import load_torchvision_model
 
     weights = real_data / "squeezenet" / "squeezenet1_0_ilsvrc2012.pt"
     job = Evaluation(
@@ -360,9 +360,9 @@ def test_estimate_says_time_and_memory_and_writes_nothing(
 def test_precision_stops_when_it_is_reached_and_says_when_not(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aopc.evaluate.PART_IMAGES", 2)
+    monkeypatch.setattr("aopc.experiment.evaluate.PART_IMAGES", 2)
     monkeypatch.setattr(
-        "aopc.evaluate.StoppingRule", lambda p, every: StoppingRule(p, every=every, least=2)
+        "aopc.experiment.evaluate.StoppingRule", lambda p, every: StoppingRule(p, every=every, least=2)
     )
     job = _job(inputs, Counter())
     rough = evaluate(replace(job, precision=1e6), tmp_path / "rough")

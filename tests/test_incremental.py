@@ -14,16 +14,16 @@ from torch import nn
 from torch.nn import functional
 
 import aopc
-from aopc.models.caffe_networks import Inception, caffenet
-from aopc.models.normalisation import ChannelNorm
-from aopc.models.small_caffenet import small_caffenet
+from aopc.models.caffe.networks import Inception, caffenet
+from aopc.models.zoo.normalisation import ChannelNorm
+from aopc.models.zoo.small_caffenet import small_caffenet
 from aopc.perturbation import packed, plan, runners
-from aopc.perturbation.packed import PackedConvolution
-from aopc.perturbation.plan import plan_network
-from aopc.perturbation.regions import Grid
-from aopc.perturbation.runners import Runners
-from aopc.perturbation.settings import Settings
-from aopc.perturbation.windows import Slide, Spans
+from aopc.engine.incremental.prepacked import PackedConvolution
+from aopc.engine.incremental.plan import plan_network
+from aopc.perturbation.partition import Grid
+from aopc.engine.choice import Runners
+from aopc.engine.settings import Settings
+from aopc.engine.incremental.windows import Slide, Spans
 from conftest import small_network
 
 
@@ -470,7 +470,7 @@ def test_other_errors_are_not_taken_for_missing_memory() -> None:
 
 def test_curves_of_a_ranking_do_not_depend_on_the_others() -> None:
     """To the bit: a run that is taken up again computes what is missing only."""
-    from aopc.perturbation.engine import Ranking, ranked_curves
+    from aopc.engine.curves import Ranking, ranked_curves
 
     torch.manual_seed(0)
     model, x, ids = small_caffenet(classes=5, width=8).eval(), images(5, 64, 64), list("abcde")

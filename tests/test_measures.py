@@ -10,11 +10,11 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 import aopc
-from aopc.measures.bootstrap import bootstrap_mean
+from aopc.measures.statistics.bootstrap import bootstrap_mean
 from aopc.measures.complexity import RENDERINGS, complexity_columns, render, zero_heatmaps
-from aopc.measures.curves import aopc_curves
+from aopc.measures.aopc import aopc_curves
 from aopc.measures.summary import Panel
-from aopc.perturbation.engine import Curves
+from aopc.engine.curves import Curves
 
 finite = st.floats(-100, 100, width=32)
 

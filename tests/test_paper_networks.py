@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 import aopc
-from aopc.datasets.digits import digits
-from aopc.errors import InputError
-from aopc.measures.correlation import rank_correlation
+from aopc.data.sources.digits import digits
+from aopc.base.errors import InputError
+from aopc.measures.statistics.correlation import rank_correlation
 from aopc.models import ARCHITECTURES
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import predict
 from aopc.models.network_file import load_network
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 from aopc.models.training import TrainingSettings, train
-from aopc.stages.networks import work
-from aopc.tracking.journal import StageRun
+from aopc.paper.stages.networks import work
+from aopc.paper.tracking.pending import StageRun
 
 
 def seeded(name: str, *, bias: bool) -> nn.Module:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import aopc
-from aopc.perturbation.regions import Grid, heatmap_orders, random_orders
+from aopc.perturbation.partition import Grid, heatmap_orders, random_orders
 from aopc.perturbation.removal import REMOVALS, ValueRange
-from aopc.streams import Stream
+from aopc.base.random import Stream
 from conftest import small_network
 
 RANGE = ValueRange((-1.0, -2.0, 0.0), (1.0, 3.0, 0.5))

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aopc.errors import InputError
+from aopc.base.errors import InputError
 from aopc.explainers import EXPLAINERS
-from aopc.figures.results import results_table
-from aopc.stages import warm
-from aopc.stages.publish import BEGIN, END, with_results
-from aopc.tracking.journal import Journal, StageRun
-from aopc.tracking.store import EXPERIMENT, log_pending
+from aopc.paper.readme import results_table
+from aopc.paper.stages import warm
+from aopc.paper.stages.publish import BEGIN, END, with_results
+from aopc.paper.tracking.pending import Journal, StageRun
+from aopc.paper.tracking.store import EXPERIMENT, log_pending
 from pipeline import ROOT, execute, new_repository, ran
 
 
@@ -132,7 +132,7 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
 
 
 def test_the_warm_process_gives_the_same_and_passes_errors_on(repository: Path) -> None:
-    stage = [sys.executable, "-m", "aopc.stages", "heatmaps"]
+    stage = [sys.executable, "-m", "aopc.paper.stages", "heatmaps"]
     target = repository / "data" / "heatmaps" / "digits" / "lrp-alpha2-beta1" / "heatmaps.npy"
     target.unlink()
     cold = execute(repository, *stage, "digits", AOPC_WARM="0")
@@ -158,7 +158,7 @@ def test_the_warm_process_gives_the_same_and_passes_errors_on(repository: Path) 
 
 
 def test_stages_say_what_is_wrong_with_params(repository: Path, tmp_path: Path) -> None:
-    stage = [sys.executable, "-m", "aopc.stages", "datasets", "digits"]
+    stage = [sys.executable, "-m", "aopc.paper.stages", "datasets", "digits"]
     assert "no params.yaml here" in execute(tmp_path, *stage).stderr
     (tmp_path / "params.yaml").write_text("seed: 0\n")
     done = execute(tmp_path, *stage)
@@ -166,7 +166,7 @@ def test_stages_say_what_is_wrong_with_params(repository: Path, tmp_path: Path) 
     assert "params.yaml has no datasets" in done.stderr
     (tmp_path / "params.yaml").write_text("seed: [0\n")
     assert "not valid YAML" in execute(tmp_path, *stage).stderr
-    unknown = execute(tmp_path, sys.executable, "-m", "aopc.stages", "heatmap")
+    unknown = execute(tmp_path, sys.executable, "-m", "aopc.paper.stages", "heatmap")
     assert unknown.returncode != 0
     assert "usage" in unknown.stderr
 
@@ -287,7 +287,7 @@ def test_committed_metrics_are_of_the_committed_params() -> None:
 
 def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -> None:
     """What only connects gets no stage, and a stage whose caller dies stops."""
-    execute(repository, sys.executable, "-m", "aopc.stages", "predict")
+    execute(repository, sys.executable, "-m", "aopc.paper.stages", "predict")
     path = repository / ".cache" / "warm.sock"
     _wait(path.exists)
     with contextlib.chdir(repository):
@@ -296,7 +296,7 @@ def test_a_probe_or_an_interruption_leaves_no_process_behind(repository: Path) -
     probe.close()
     change(repository, "perturbation", "repeats", value=20_000)  # minutes of work
     locks = set((repository / ".cache" / "shards").glob("*.lock"))
-    command = [sys.executable, "-m", "aopc.stages", "perturbation", "digits"]
+    command = [sys.executable, "-m", "aopc.paper.stages", "perturbation", "digits"]
     caller = subprocess.Popen(
         command,
         cwd=repository,

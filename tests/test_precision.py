@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import aopc
-from aopc.estimate import CurveCost, Estimate, calibrate_curves, duration, forwards, trajectories
+from aopc.experiment.estimate import CurveCost, Estimate, calibrate_curves, duration, forwards, trajectories
 from aopc.explainers import RANDOM
-from aopc.measures.precision import StoppingRule, VarianceComponents, variance_components
+from aopc.measures.statistics.stopping import StoppingRule, VarianceComponents, variance_components
 from aopc.perturbation.removal import ValueRange
-from aopc.protocol import Protocol
+from aopc.perturbation.protocol import Protocol
 from conftest import small_network
 
 
@@ -100,7 +100,7 @@ def protocol(**changes: object) -> Protocol:
 def test_forwards_are_counted_as_the_engine_counts_them() -> None:
     model, x = small_network(), torch.randn(3, 3, 13, 13)
     for settings in (protocol(), protocol(orders=("morf", "lerf"), repeats=3, random_orders=1)):
-        from aopc.protocol import curves_of
+        from aopc.perturbation.protocol import curves_of
 
         maps = {"a": x.sum(1).numpy(), RANDOM: None}
         values = ValueRange((-1.0,) * 3, (1.0,) * 3)
@@ -137,8 +137,8 @@ class Clock:
 
 
 def calibrated(monkeypatch: pytest.MonkeyPatch, clock: Clock, steps: int) -> CurveCost:
-    monkeypatch.setattr("aopc.estimate.time", clock)
-    monkeypatch.setattr("aopc.estimate.curves_of", clock.run)
+    monkeypatch.setattr("aopc.experiment.estimate.time", clock)
+    monkeypatch.setattr("aopc.experiment.estimate.curves_of", clock.run)
     values = ValueRange((-1.0,) * 3, (1.0,) * 3)
     x = torch.zeros(4, 3, 13, 13)
     return calibrate_curves(small_network(), x, protocol(steps=steps), values)

@@ -22,15 +22,15 @@ from torch import nn
 
 import aopc
 from aopc.models.preprocessing import Preprocessing
-from aopc.perturbation.regions import Grid, heatmap_orders, random_orders, ranks_of
+from aopc.perturbation.partition import Grid, heatmap_orders, random_orders, ranks_of
 from aopc.perturbation.removal import uniform
-from aopc.protocol import Protocol, curves_of
-from aopc.report import words
-from aopc.report.captions import CAPTIONS
-from aopc.report.page import MOST_BYTES, Facts, LoggedRun, write_page
-from aopc.report.viewer import as_pixels, heatmap_picture, images_to_show, viewer_panel
-from aopc.streams import Stream
-from aopc.tracking.journal import StageRun
+from aopc.perturbation.protocol import Protocol, curves_of
+from aopc.paper.report import words
+from aopc.paper.report.captions import CAPTIONS
+from aopc.paper.report.page import MOST_BYTES, Facts, LoggedRun, write_page
+from aopc.paper.report.viewer import as_pixels, heatmap_picture, images_to_show, viewer_panel
+from aopc.base.random import Stream
+from aopc.paper.tracking.pending import StageRun
 from pipeline import ROOT
 
 SIDE, IDS = 14, ["first", "</script><b>second"]

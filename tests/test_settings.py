@@ -9,12 +9,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aopc.errors import InputError
-from aopc.plan import plan
-from aopc.settings import call, checked, fits
-from aopc.stages import datasets, networks, predict
-from aopc.stages.panel import panels_of_the_paper
-from aopc.stages.stage import read_params, run_stage
+from aopc.base.errors import InputError
+from aopc.paper.forecast import plan
+from aopc.base.checked import call, checked, fits
+from aopc.paper.stages import datasets, networks, predict
+from aopc.paper.stages.panel import panels_of_the_paper
+from aopc.paper.stages.stage import read_params, run_stage
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from zennit.rules import Pass, ReLUDeconvNet
 
-from aopc.explainers.layers import require_relu_modules
-from aopc.explainers.signals import RuleSet
+from aopc.explainers.backward.coverage import require_relu_modules
+from aopc.explainers.backward.signals import RuleSet
 
 
 def deconvolution() -> RuleSet:

@@ -17,9 +17,9 @@ from zennit.rules import AlphaBeta, ClampMod, Epsilon, NoMod, Norm, Pass
 from zennit.torchvision import ResNetCanonizer
 from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
 
-from aopc.errors import InputError
-from aopc.explainers.layers import UNMERGEABLE, all_merged, require_known_layers
-from aopc.explainers.signals import RuleSet
+from aopc.base.errors import InputError
+from aopc.explainers.backward.coverage import UNMERGEABLE, all_merged, require_known_layers
+from aopc.explainers.backward.signals import RuleSet
 from aopc.models.inference import logits_of
 
 Normalisation = Literal["taylor", "identity"]

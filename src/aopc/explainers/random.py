@@ -5,7 +5,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from aopc.streams import Stream
+from aopc.base.random import Stream
 
 
 def random(model: nn.Module, images: Tensor, targets: Tensor, *, seed: int = 0) -> Tensor:

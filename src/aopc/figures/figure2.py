@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aopc.figures.style import PAGE, house_style, show_heatmap, show_image, style_of
-from aopc.measures.bootstrap import bootstrap_mean
+from aopc.measures.statistics.bootstrap import bootstrap_mean
 
 
 @dataclass(frozen=True)

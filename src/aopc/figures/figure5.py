@@ -17,8 +17,8 @@ from aopc.figures.style import (
     style_of,
     take_legend,
 )
-from aopc.measures.choices import LRP
 
+LRP = "lrp-alpha2-beta1"
 AGAINST = ("sensitivity-l2", "deconvolution-l2")
 
 

@@ -8,46 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aopc.figures.style import PAGE, house_style, show_heatmap, show_image
-from aopc.measures.bootstrap import bootstrap_mean
 
 #: AOPC, AOPC of random order, accuracy (Okabe, Ito 2008).
 _AOPC, _RANDOM, _ACCURACY = "#D55E00", "#666666", "#0072B2"
-
-
-def figure7_table(
-    iterations: Sequence[int],
-    heatmap: NDArray[np.float64],
-    random: NDArray[np.float64],
-    correct: NDArray[np.bool_],
-    seed: int,
-) -> dict[str, list[Any]]:
-    """The data of Figure 7: one row a checkpoint.
-
-    Parameters
-    ----------
-    iterations
-        C numbers of iterations.
-    heatmap, random
-        (N, C): AOPC of each image, by the heatmap's order and in random order.
-    correct
-        (M, C): whether each test image is classified right.
-    seed
-        Of the bootstrap.
-    """
-    intervals = {
-        "aopc": bootstrap_mean(heatmap, seed=seed),
-        "random": bootstrap_mean(random, seed=seed),
-        "relative_aopc": bootstrap_mean(heatmap - random, seed=seed),
-        "accuracy": bootstrap_mean(correct, seed=seed),
-    }
-    table: dict[str, list[Any]] = {"iteration": list(iterations)}
-    for name, interval in intervals.items():
-        table[name] = interval.mean.tolist()
-        table[f"{name}_low"] = interval.low.tolist()
-        table[f"{name}_high"] = interval.high.tolist()
-    table["images"] = [len(heatmap)] * len(table["iteration"])
-    table["test_images"] = [len(correct)] * len(table["iteration"])
-    return table
 
 
 def draw_figure7(
@@ -62,7 +25,7 @@ def draw_figure7(
     Parameters
     ----------
     table
-        As :func:`figure7_table` gives it.
+        One row a checkpoint: ``iteration``, ``aopc``, ``random``, ``accuracy`` with their intervals.
     correlation
         Of AOPC and accuracy: ``rho``, ``low``, ``high`` and how many ``checkpoints``.
     image

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from aopc.explainers import EXPLAINERS, FURTHER
-from aopc.tables import atomic
+from aopc.base.files import atomic
 
 #: Width of a text column and of a page, in inches (IEEE Transactions).
 COLUMN, PAGE = 3.5, 7.16
@@ -52,8 +51,28 @@ def style_of(explainer: str, others: Sequence[str]) -> tuple[str, str, tuple[flo
     """Label, colour and dashes of an explainer; ours have fixed ones, users' are dealt in turn."""
     if explainer in STYLES:
         return STYLES[explainer]
-    users = [e for e in others if e not in EXPLAINERS | FURTHER]
+    users = [e for e in others if e not in STYLES]
     return explainer, _DEALT[users.index(explainer) % len(_DEALT)], _SOLID
+
+
+#: Choice → a short label.
+_CHOICES = {
+    "paper": "paper",
+    "probability": "probability",
+    "abpc": "ABPC",
+    "dirichlet": "Dirichlet",
+    "mean": "mean colour",
+    "blur": "blur",
+    "dropout": "dropout",
+    "spatial": "minus own\nclustering",
+    "relevance on the object": "mass on\nobject",
+    "pointing game": "pointing\ngame",
+}
+
+
+def choice_label(choice: str) -> str:
+    """What a choice is called in a figure; a user's removal, by its own name."""
+    return _CHOICES.get(choice, choice)
 
 
 def colour_range(heatmap: NDArray[np.floating]) -> tuple[float, float, str]:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from aopc.errors import InputError
-from aopc.registry import nearest
+from aopc.base.errors import InputError
+from aopc.base.names import nearest
 
 #: Bytes in a kilobyte here.
 KB = 1024

@@ -2,26 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.errors import InputError
-from aopc.explainers import RANDOM
-from aopc.measures.bootstrap import Interval, bootstrap_mean
-from aopc.measures.curves import abpc_per_image, aopc_curves
-from aopc.perturbation.regions import Order
-from aopc.protocol import CurvesByOrder
-from aopc.tables import write_csv, write_json
+from aopc.base.errors import InputError
+from aopc.measures.abpc import abpc_per_image
+from aopc.measures.aopc import aopc_curves
+from aopc.measures.statistics.bootstrap import Interval, bootstrap_mean
+from aopc.perturbation.curves import CurvesByOrder
+from aopc.perturbation.order import RANDOM, Order
 
 #: Column name → values, all of one length.
 Table = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
-class Panel:
+class Summary:
     """The results on one set of images with one network.
 
     Attributes
@@ -31,7 +29,7 @@ class Panel:
     curves
         By explainer, the random baseline included; all on the same images in the same order.
     complexity
-        One row an explainer × image (:func:`aopc.protocol.complexity_columns`).
+        One row an explainer × image (:func:`aopc.measures.complexity.complexity_columns`).
     seed
         Of the bootstrap.
     """
@@ -137,17 +135,6 @@ class Panel:
 def _numbers(name: str, interval: Interval) -> dict[str, float]:
     mean, low, high = interval.numbers
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
-
-
-def write_panels(panels: Sequence[Panel], folder: Path) -> Table:
-    """Write ``metrics.json``, ``figure4.csv`` and ``paired_differences.csv``; returns Figure 4's data."""
-    relative = joined([panel.relative_table() for panel in panels])
-    write_json(folder / "metrics.json", {panel.name: panel.metrics() for panel in panels})
-    write_csv(folder / "figure4.csv", relative)
-    write_csv(
-        folder / "paired_differences.csv", joined([panel.difference_table() for panel in panels])
-    )
-    return relative
 
 
 def joined(tables: Sequence[Table]) -> Table:

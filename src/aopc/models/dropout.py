@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from aopc.errors import InputError
-from aopc.streams import Stream
+from aopc.base.errors import InputError
+from aopc.base.random import Stream
 
 
 def has_dropout(model: nn.Module) -> bool:

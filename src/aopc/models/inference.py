@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aopc.errors import InputError
+from aopc.base.errors import InputError
 
 
 @contextmanager

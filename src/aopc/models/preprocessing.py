@@ -1,14 +1,16 @@
 """From an image file to the model's input space. Preprocessing belongs to the model."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from aopc.perturbation.removal import ValueRange
+from aopc.data.dataset import Dataset
+from aopc.data.folder import ImageFolder
+from aopc.perturbation.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,22 @@ class Preprocessing:
             tuple((0.0 - m) / s for m, s in pairs), tuple((self.white - m) / s for m, s in pairs)
         )
 
-    def frames_as_they_are(self, shape: tuple[int, ...]) -> bool:
-        """Whether arrays of images of this shape, (H, W, 3) or (H, W), are their own frames."""
-        grey = self.channels == "L"
-        return self.resize is None and self.crop is None and grey == (len(shape) == 2)
+    def framed(self, dataset: Dataset, file: Path | None = None) -> Dataset:
+        """A data set as the frames that the network sees (:meth:`Dataset.framed`)."""
+        # Arrays of the right kind that need no resizing are their own frames.
+        ready = (
+            self.resize is None
+            and self.crop is None
+            and not isinstance(dataset.images, ImageFolder)
+        )
+        plain = ready and (self.channels == "L") == (dataset.pixels.ndim == 3)
+        return dataset.framed(self.frame, as_they_are=plain, file=file)
 
     def with_mean(self, mean: tuple[float, ...]) -> "Preprocessing":
         """The same with another mean colour."""
         return replace(self, mean=mean)
 
-    def __call__(self, image: Image.Image) -> Tensor:
-        """An image of any size and mode → (C, H, W) float32 in the model's input space."""
-        return self.normalise(self.frame(image))
-
-    def frame(self, image: Image.Image) -> np.ndarray:
+    def frame(self, image: Image.Image) -> NDArray[np.uint8]:
         """The part of the image that the model sees, (H, W, 3) uint8 RGB or (H, W) uint8 grey."""
         image = image.convert("L" if self.channels == "L" else "RGB")
         if self.resize is not None:
@@ -76,16 +80,15 @@ class Preprocessing:
         short = min(image.size)
         return self.resize * image.width // short, self.resize * image.height // short
 
-    def normalise(self, pixels: np.ndarray) -> Tensor:
+    def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """8-bit pixels, (…, H, W, 3) RGB or (…, H, W) grey → (…, C, H, W) float32."""
-        values = torch.from_numpy(np.array(pixels))
         if self.channels == "L":
-            values = values.unsqueeze(-1)
+            pixels = pixels[..., None]
         elif self.channels == "BGR":
-            values = values.flip(-1)
-        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        scaled = (values * torch.tensor(self.white / 255.0) - mean) / std
-        return scaled.movedim(-1, -3).contiguous()
+            pixels = pixels[..., ::-1]
+        mean, std = (np.array(x, dtype=np.float32) for x in (self.mean, self.std))
+        scaled = (pixels * np.float32(self.white / 255.0) - mean) / std
+        return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
 #: Name → preprocessing of images from files.

@@ -3,65 +3,17 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from aopc.errors import InputError
+from aopc.base.errors import InputError
+from aopc.base.progress import Progress, silent
+from aopc.base.random import Stream
 from aopc.models.inference import device_of, predict
-from aopc.progress import Progress, silent
-from aopc.registry import nearest
-from aopc.streams import Stream
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Attributes
-    ----------
-    epochs
-        Passes over the training images.
-    batch_size
-        Images a step.
-    learning_rate
-        Of the solver.
-    weight_decay
-        Of the solver.
-    mirror
-        Whether to mirror half of the images at random, left to right.
-    seed
-        Of the weights, the order of the images, the mirroring and the dropout.
-    solver
-        "one-cycle": AdamW with a one-cycle schedule (Smith, Topin 2019), whose peak is the learning
-        rate, and batch normalisation, which is folded into the weights afterwards. "constant":
-        stochastic gradient descent with momentum 0.9 at a constant rate and nothing else, as in
-        Caffe's CIFAR-10 example.
-    checkpoints
-        Numbers of iterations after which the network is kept, too.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    mirror: bool
-    seed: int
-    solver: Literal["one-cycle", "constant"] = "one-cycle"
-    checkpoints: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0:
-            raise InputError(
-                "training needs one epoch, two images a batch and a learning rate above 0, or more; got"
-                f" {self.epochs}, {self.batch_size} and {self.learning_rate}"
-            )
-        if self.solver not in ("one-cycle", "constant"):
-            raise InputError(
-                f"unknown solver {self.solver!r}: {nearest(self.solver, ['one-cycle', 'constant'])}"
-            )
+from aopc.models.recipe import TrainingSettings
 
 
 def initialise(model: nn.Module, seed: int) -> None:

@@ -1,1 +1,4 @@
-"""Region perturbation: regions and their order, what replaces them, the engine."""
+"""The idea of region perturbation, as vocabulary: regions and their order, what replaces them, curves.
+
+No torch is imported here; the machinery that computes the curves is :mod:`aopc.engine`.
+"""

@@ -1,0 +1,112 @@
+"""Where a result is from: the code, the inputs, the versions and the machine that made it."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from aopc.base.imports import PACKAGE, reached
+
+PACKAGES = ("torch", "torchvision", "zennit", "numpy", "dvc", "mlflow")
+
+
+def file_hash(path: Path) -> str:
+    """A hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def source_hash(name: object) -> str | None:
+    """A hash of the file that a dotted path ``package.module:function`` leads to, None for our own names."""
+    if not isinstance(name, str) or ":" not in name:
+        return None
+    specification = importlib.util.find_spec(name.partition(":")[0])
+    if specification is None or specification.origin is None:
+        return None
+    return file_hash(Path(specification.origin))
+
+
+@lru_cache(maxsize=64)
+def code_hash(module: str) -> str:
+    """A hash of the source text that a module's results depend on (:func:`aopc.base.imports.reached`)."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in reached(module):
+        digest.update(name.encode() + b"\0" + (PACKAGE / name).read_bytes())
+    return digest.hexdigest()
+
+
+def metadata(parameters: Mapping[str, Any], module: str) -> dict[str, Any]:
+    """What every result file says about itself: its parameters, and which code computed it.
+
+    ``module`` is the one that computes, as in ``metadata(used, __name__)``.
+    """
+    return {"parameters": dict(parameters), "code": code_hash(module)}
+
+
+def identity_hash(content: Mapping[str, Any], module: str) -> str:
+    """A hash of all that determines a result.
+
+    Parameters
+    ----------
+    content
+        Parameters and hashes of inputs, as JSON can hold them. The code that ``module`` reaches is
+        added, and the versions of torch and zennit.
+    module
+        Which computes the result.
+    """
+    used = {name: version(name) for name in ("torch", "zennit")}
+    whole = json.dumps({**content, **used, "code": code_hash(module)}, sort_keys=True)
+    return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+
+
+def git_commit() -> str:
+    """The commit of the current folder, "-dirty" added where the code differs from it."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return f"{head}-dirty" if _git("status", "--porcelain", "-uno", "--", ":/src") else head
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
+
+
+def hardware() -> dict[str, str]:
+    """CPU, cores and GPU, the last only where torch is in use."""
+    found = {"cpu": _cpu_name(), "cores": str(os.cpu_count()), "gpu": "none"}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

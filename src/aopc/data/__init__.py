@@ -1,0 +1,1 @@
+"""Images: data sets and folders, where they come from, and how they are downloaded."""

@@ -1,0 +1,185 @@
+"""A data set in memory and on disk."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aopc.base.errors import InputError
+from aopc.base.files import atomic, read_array, read_json, write_array, write_json
+from aopc.base.progress import progress_bar
+from aopc.data.folder import ImageFolder
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, with labels where there are any.
+
+    Attributes
+    ----------
+    images
+        (N, H, W, 3) uint8 RGB, (N, H, W) uint8 grey, or files of any size, which a network's
+        preprocessing frames.
+    labels
+        (N,) int64, None where they are not known.
+    ids
+        N different names, which key the random values of an image.
+    classes
+        Class names by label.
+    masks
+        (N, H, W) bool: the pixels of what the label names, where that is known.
+    files
+        Name → checksum of the published files that the images come from.
+    """
+
+    images: NDArray[np.uint8] | ImageFolder
+    labels: NDArray[np.int64] | None
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    masks: NDArray[np.bool_] | None = None
+    files: Mapping[str, str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The images as one array.
+
+        Raises
+        ------
+        InputError
+            If they are files of any size.
+        """
+        if isinstance(self.images, ImageFolder):
+            raise InputError(
+                "the images of this data set are files of any size: give it a size in params.yaml to"
+                " train a network on it"
+            )
+        return self.images
+
+    def take(self, indices: NDArray[np.integer]) -> "Dataset":
+        """The images at ``indices``, in that order."""
+        ids = tuple(self.ids[i] for i in indices)
+        return replace(
+            self,
+            images=self.images.take(ids)
+            if isinstance(self.images, ImageFolder)
+            else np.asarray(self.images[indices]),
+            labels=None if self.labels is None else self.labels[indices],
+            ids=ids,
+            masks=None if self.masks is None else np.asarray(self.masks[indices]),
+        )
+
+    def framed(
+        self,
+        frame: Callable[[Image.Image], NDArray[np.uint8]],
+        *,
+        as_they_are: bool = False,
+        file: Path | None = None,
+    ) -> "Dataset":
+        """The data set as one array of the frames that a network sees, all of one size.
+
+        Parameters
+        ----------
+        frame
+            From an image to the part of it that the network sees, uint8.
+        as_they_are
+            The frame of an array's image is the image itself, which saves the work. Masks are lost
+            otherwise.
+        file
+            Where to keep the frames, as ``.npy`` that is mapped into memory, and to find them again; None:
+            in memory.
+
+        Raises
+        ------
+        InputError
+            If a file is no whole image, or the frames differ in size.
+        """
+        if as_they_are and not isinstance(self.images, ImageFolder):
+            return self
+        if file is None:
+            return replace(self, images=self._frames(frame, np.empty), masks=None)
+        if not file.is_file():
+            with atomic(file) as temporary:
+
+                def mapped(shape: tuple[int, ...], dtype: Any) -> NDArray[np.uint8]:
+                    return np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+
+                self._frames(frame, mapped)
+        return replace(self, images=read_array(file), masks=None)
+
+    def _frames(
+        self, frame: Callable[[Image.Image], NDArray[np.uint8]], new: Callable[..., Any]
+    ) -> NDArray[np.uint8]:
+        images, frames = self.images, None
+        with progress_bar(len(self), "load images") as progress:
+            for i, image_id in enumerate(self.ids):
+                whole = (
+                    images.load(image_id)
+                    if isinstance(images, ImageFolder)
+                    else Image.fromarray(images[i])
+                )
+                one = frame(whole)
+                if frames is None:
+                    frames = new((len(self), *one.shape), dtype=np.uint8)
+                if one.shape != frames.shape[1:]:
+                    raise InputError(
+                        f"the image {image_id} has the shape {one.shape} and others"
+                        f" {frames.shape[1:]}: the network's preprocessing must resize them"
+                    )
+                frames[i] = one
+                progress(1)
+        assert frames is not None
+        return frames
+
+    def save(self, folder: Path, origin: Mapping[str, Any]) -> None:
+        """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``, which says
+        where they are from (:func:`aopc.base.provenance.metadata`).
+        """
+        if isinstance(self.images, ImageFolder):
+            self._copy_files(folder / "images")
+        else:
+            write_array(folder / "images.npy", self.images)
+        if self.labels is not None:
+            write_array(folder / "labels.npy", self.labels)
+        if self.masks is not None:
+            write_array(folder / "masks.npy", self.masks)
+        about = {
+            "ids": list(self.ids),
+            "classes": list(self.classes),
+            **({"files": dict(self.files)} if self.files else {}),
+            **origin,
+        }
+        write_json(folder / "about.json", about)
+
+    def _copy_files(self, folder: Path) -> None:
+        assert isinstance(self.images, ImageFolder)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            for image_id in self.ids:
+                target = folder / image_id
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.images.path(image_id), target)
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, folder: Path) -> "Dataset":
+        """Read what :meth:`save` wrote; arrays as memory maps."""
+        about = read_json(folder / "about.json")
+        ids, arrays = tuple(about["ids"]), folder / "images.npy"
+        labels, masks = folder / "labels.npy", folder / "masks.npy"
+        return cls(
+            images=read_array(arrays) if arrays.exists() else ImageFolder(folder / "images", ids),
+            labels=np.asarray(read_array(labels)) if labels.exists() else None,
+            ids=ids,
+            classes=tuple(about["classes"]),
+            masks=read_array(masks) if masks.exists() else None,
+            files=about.get("files"),
+        )

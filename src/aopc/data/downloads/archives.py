@@ -1,0 +1,259 @@
+"""Take some images out of a large tar archive in one pass.
+
+Nothing is ever written under a name that an archive gives: only regular files whose names the
+caller knows are taken, into one new folder. An archive with a member that would lead out of its
+folder is refused as a whole, since no publisher's archive has one.
+"""
+
+import hashlib
+import heapq
+import inspect
+import json
+import lzma
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from filelock import FileLock
+
+from aopc.base.errors import InputError
+from aopc.base.progress import byte_bar
+from aopc.data.downloads.fetch import File
+from aopc.data.subset import Subset
+
+#: No single image of these data sets comes near.
+LARGEST_IMAGE = 2**27
+#: Nor any network.
+LARGEST_MEMBER = 2**30
+#: Names and headers of a member, bytes and number in a row; more is an attack on our memory.
+LARGEST_HEADER, MOST_HEADERS = 2**20, 20
+
+#: A member's name → the image's id, None for what is no image of the data set.
+Naming = Callable[[str], str | None]
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Headers that tarfile would be lenient about.
+
+    It takes an archive that is cut off or damaged between two members for one that ends there, and
+    reads the long names and extended headers that a member declares into memory, however long.
+    """
+
+    _HEADERS = frozenset(
+        {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
+        | {tarfile.SOLARIS_XHDTYPE}
+    )
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> "_StrictTarInfo":
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error}") from error
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in self._HEADERS:
+            # Each is read whole; those that concern the whole archive stay in memory.
+            read = getattr(archive, "header_bytes", 0) + max(self.size, tarfile.BLOCKSIZE)
+            archive.header_bytes = 0 if self.type != tarfile.XGLTYPE else read  # type: ignore[attr-defined]
+            depth = getattr(archive, "header_depth", 0) + 1
+            archive.header_depth = depth  # type: ignore[attr-defined]
+            if read > LARGEST_HEADER or self.size > LARGEST_HEADER or depth > MOST_HEADERS:
+                raise tarfile.ReadError(f"a header of {self.size} bytes, the {depth}th in a row")
+        else:
+            archive.header_depth = 0  # type: ignore[attr-defined]
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("a sparse file, which no image is")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def unpack_subset(
+    archive: File, cache: Path, name_of: Naming, subset: Subset
+) -> tuple[Path, list[str]]:
+    """The images of a subset in a new folder below ``cache``, or in that of an earlier call.
+
+    One pass over the archive with bounded memory: an image that belongs to the subset of what was
+    met so far is written, and removed when a better one comes.
+
+    Returns
+    -------
+    The folder, and the ids of the images in it, which are their paths below it, in their order.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged, cut off, hostile, or holds fewer images.
+    """
+    identity = [archive.path.name, archive.checksum, subset.identity, _rule_version(name_of)]
+    key = hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
+    folder = cache / f"{archive.path.name.partition('.')[0]}-{key}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f".{folder.name}.lock"):
+            if not folder.is_dir():
+                _unpack_whole(archive.path, folder, name_of, subset)
+    except OSError as error:
+        raise InputError(f"cannot write to {cache}: {error.strerror or error}") from error
+    ids = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    if len(ids) != subset.count:
+        raise InputError(
+            f"{folder} holds {len(ids)} files instead of {subset.count}: something changed it; remove it"
+        )
+    return folder, ids
+
+
+def _rule_version(name_of: Naming) -> str:
+    """A hash of the text that says which images belong to the data set."""
+    digest = hashlib.blake2b(digest_size=8)
+    module = Path(inspect.getfile(name_of))
+    for path in (module, *sorted(module.parent.glob("*.csv")), Path(inspect.getfile(Subset))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _unpack_whole(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
+    """Unpack to a hidden folder, which gets its name at the end."""
+    partial = folder.with_name(f".{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        with _reading(archive):
+            _unpack(archive, partial, name_of, subset)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
+    kept: list[tuple[bytes, str]] = []  # a heap with the worst image on top
+    seen: set[bytes] = set()
+    for name, member, content in _files(archive):
+        image_id = name_of(name)
+        if image_id is None:
+            continue
+        rank = subset.rank(image_id)
+        if rank in seen:
+            raise InputError(f"{archive} holds {image_id} twice: it is not the published file")
+        if len(kept) == subset.count and _inverted(rank) < kept[0][0]:
+            continue
+        if member.size > LARGEST_IMAGE:
+            raise InputError(f"{archive}: {image_id} has {member.size} bytes: that is no image")
+        path = folder / image_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file, 2**20)
+        seen.add(rank)
+        heapq.heappush(kept, (_inverted(rank), image_id))
+        if len(kept) > subset.count:
+            (folder / heapq.heappop(kept)[1]).unlink()
+    if len(kept) < subset.count:
+        raise InputError(
+            f"{archive} holds {len(kept)} images of the data set, but {subset.count} are wanted: it is"
+            " cut off, or another archive; remove it and get it again, or lower the count"
+        )
+
+
+def _inverted(rank: bytes) -> bytes:
+    """A key that sorts the other way round; heapq has the smallest on top."""
+    return bytes(255 - b for b in rank) + b"\xff"
+
+
+def read_members(archive: File, names: set[str]) -> dict[str, bytes]:
+    """The content of those members of a small archive whose last name is in ``names``.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged, hostile, or lacks one of them.
+    """
+    found: dict[str, bytes] = {}
+    with _reading(archive.path):
+        for name, member, content in _files(archive.path):
+            last = PurePosixPath(name).name
+            if last in names:
+                if member.size > LARGEST_MEMBER:
+                    raise InputError(f"{archive.path}: {last} has {member.size} bytes: too many")
+                found[last] = content.read()
+    missing = names - set(found)
+    if missing:
+        raise InputError(
+            f"{archive.path} lacks {', '.join(sorted(missing))}: it is another archive"
+        )
+    return found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What can go wrong in reading an archive, as one InputError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"there is no archive {path}") from error
+    except InputError:
+        raise
+    except (
+        tarfile.TarError,
+        EOFError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+        ValueError,
+        lzma.LZMAError,
+        zlib.error,
+    ) as error:
+        raise InputError(
+            f"{path} is damaged or cut off: remove it and get it again ({error})"
+        ) from error
+
+
+def _files(path: Path) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
+    """(name, header, content) of each regular file, in one pass; to be used in :func:`_reading`."""
+    with (
+        path.open("rb") as raw,
+        byte_bar(path.stat().st_size, f"unpack {path.name}") as progress,
+        tarfile.open(  # type: ignore[call-overload]
+            fileobj=_Counted(raw, progress), mode="r|*", bufsize=2**18, tarinfo=_StrictTarInfo
+        ) as archive,
+    ):
+        for member in archive:
+            archive.members = []  # tarfile would remember every header
+            name = _safe_name(path, member)
+            if member.isfile():
+                content = archive.extractfile(member)
+                assert content is not None
+                yield name, member, content
+
+
+def _safe_name(path: Path, member: tarfile.TarInfo) -> str:
+    parts = PurePosixPath(member.name).parts
+    outside = member.name.startswith(("/", "\\")) or ".." in parts or "\\" in member.name
+    if (
+        outside
+        or ":" in member.name
+        or "\0" in member.name
+        or not (member.isfile() or member.isdir())
+    ):
+        kind = "leads outside" if outside else "is a link, a device or has an impossible name"
+        raise InputError(
+            f"{path} is not the published file, and not safe: its member {member.name[:100]!r} {kind}."
+            " Remove it and get it again"
+        )
+    return "/".join(p for p in parts if p != ".")
+
+
+class _Counted:
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: IO[bytes], progress: Callable[[float], object]) -> None:
+        self._file, self._progress = file, progress
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self._progress(len(content))
+        return content

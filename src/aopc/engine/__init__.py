@@ -1,0 +1,1 @@
+"""The machinery of region perturbation: from a network, images and orders to curves, fast and exact."""

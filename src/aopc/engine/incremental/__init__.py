@@ -1,0 +1,1 @@
+"""Incremental inference: per step, only what the removed region can change is computed."""

@@ -1,0 +1,282 @@
+"""The user's evaluation: a folder of images and a network, judged by the paper's protocol."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aopc.base.errors import InputError
+from aopc.base.files import concatenated, read_table, write_csv, write_table
+from aopc.base.progress import progress_bar
+from aopc.base.provenance import file_hash, identity_hash, metadata, source_hash
+from aopc.base.random import Stream
+from aopc.data.dataset import Dataset
+from aopc.data.folder import ImageFolder
+from aopc.experiment.job import Job
+from aopc.experiment.results import (
+    Outcome,
+    check_folder,
+    condition_rows,
+    rows_as_columns,
+    warnings_of,
+    write_folder,
+    write_summaries,
+)
+from aopc.experiment.run import Done, Unit, run, slices
+from aopc.experiment.store import COMPLEXITY, CURVES, HEATMAPS, read_mean_curves
+from aopc.experiment.subject import Subject
+from aopc.explainers.registry import get_explainer
+from aopc.figures.figure4 import draw_figure4
+from aopc.figures.style import save_figure
+from aopc.measures.aopc import aopc_curves
+from aopc.measures.statistics.stopping import StoppingRule
+from aopc.measures.summary import Summary
+from aopc.models.inference import predict
+from aopc.models.network import Network
+from aopc.perturbation.curves import Curves, CurvesByOrder
+from aopc.perturbation.order import RANDOM
+from aopc.perturbation.partition import Grid
+from aopc.perturbation.protocol import MAIN, Condition, Protocol
+
+#: Images that are in memory at once: as many as a tolerance is asked after, so that a run with one computes
+#: the same parts as a run without.
+PART_IMAGES = StoppingRule.every
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate on what.
+
+    Attributes
+    ----------
+    name
+        What the data set is called in the results.
+    folder
+        The images.
+    network
+        On the device to use; its class names are those of the images' folders, None if unknown.
+    explainers
+        Names or dotted paths; the random baseline is added.
+    protocol
+        The settings of region perturbation.
+    conditions
+        What else to judge them under.
+    batch_size
+        Images a forward pass; None: chosen by network, image size and device.
+    tolerance
+        Stop as soon as every explainer's AOPC relative to random is known to within ± so much; None:
+        evaluate all images. Images are then taken in random order, and the rule is
+        :class:`aopc.measures.statistics.stopping.StoppingRule`.
+    """
+
+    name: str
+    folder: ImageFolder
+    network: Network
+    explainers: Sequence[str]
+    protocol: Protocol
+    conditions: Sequence[Condition] = ()
+    batch_size: int | None = None
+    tolerance: float | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The explainers, each once, the random baseline last."""
+        return [e for e in dict.fromkeys(self.explainers) if e != RANDOM] + [RANDOM]
+
+    @property
+    def image_ids(self) -> list[str]:
+        """In the order of work."""
+        ids = list(self.folder.ids)
+        if self.tolerance is None:
+            return ids
+        return [ids[i] for i in Stream(self.protocol.seed, "precision").permutation(len(ids))]
+
+    def subject(
+        self, image_ids: Sequence[str], inputs: Sequence[str] = (), frames: Path | None = None
+    ) -> Subject:
+        """Some of the images with the network's predictions. Any unreadable image or unfit model shows here.
+
+        ``inputs`` are as of :class:`Subject`; frames are kept in the file ``frames``, or in memory.
+        """
+        folder = self.folder.take(image_ids)
+        labels, names = self._labels(folder), self.network.class_names
+        images = Dataset(folder, labels, folder.ids, names or ())
+        images = self.network.preprocessing.framed(images, frames)
+        none = np.zeros(0, dtype=np.int64)
+        subject = Subject(self.name, self.network, images, none, inputs, self.batch_size)
+        height, width = images.pixels.shape[1:3]
+        Grid(height, width, self.protocol.region_size).check_steps(self.protocol.steps)
+        targets = []
+        with progress_bar(len(images), "predict") as progress:
+            for rows in slices(len(images), PART_IMAGES):
+                targets.append(self._scores(subject, rows).argmax(axis=1))
+                progress(rows.stop - rows.start)
+        return replace(subject, targets=np.concatenate(targets))
+
+    def _labels(self, folder: ImageFolder) -> NDArray[np.int64] | None:
+        names = self.network.class_names
+        labels = folder.labels(list(names)) if names is not None else None
+        return None if labels is None else np.array(labels, dtype=np.int64)
+
+    def _scores(self, subject: Subject, rows: slice) -> NDArray[np.float32]:
+        images = subject.pixels(rows)
+        try:
+            scores = predict(
+                self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size
+            )
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise InputError(
+                f"the model cannot take images of shape {tuple(images.shape[1:])}: check --preprocessing"
+                f" ({str(error).splitlines()[0]})"
+            ) from error
+        names = self.network.class_names
+        if names is not None and len(names) != scores.shape[1]:
+            raise InputError(
+                f"the class list has {len(names)} classes, but the model has {scores.shape[1]} outputs:"
+                " give the list that belongs to the weights"
+            )
+        return scores
+
+    def job(self, subject: Subject) -> Job:
+        """The main experiment, and the other conditions for the explainers that they concern."""
+        others = [(c, c.explainers(self.names)) for c in self.conditions]
+        main = (Condition(MAIN), self.names)
+        return Job(
+            subject, self.protocol, [main, *others], PART_IMAGES, keep=(HEATMAPS, COMPLEXITY)
+        )
+
+    def used(self) -> dict[str, Any]:
+        """All that determines the results, for the result files."""
+        return {
+            **self.network.origin,
+            "preprocessing": repr(self.network.preprocessing),
+            "protocol": self.protocol.as_parameters(),
+            "tolerance": self.tolerance,
+            "explainers": {name: source_hash(name) for name in self.names},
+            "removal": source_hash(self.protocol.removal),
+            "images": {i: file_hash(self.folder.path(i)) for i in self.image_ids},
+        }
+
+
+def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
+    """Run the protocol and write ``metrics.json``, the tables and the Figure 4 plot to ``out``.
+
+    The work is done in parts of :data:`PART_IMAGES` images; after a kill a second call goes on
+    where the first one was. ``out`` is written at the end, as a whole; results of an earlier run
+    in it are replaced.
+
+    Raises
+    ------
+    InputError
+        For any bad input; nothing is left behind then.
+    """
+    names, tolerance = evaluation.names, evaluation.tolerance
+    for name in names:
+        get_explainer(name)
+    out = out.resolve()
+    check_folder(out)
+    if tolerance is not None and names == [RANDOM]:
+        raise InputError("a tolerance is of explainers relative to random: name one beside random")
+    rule = None if tolerance is None else StoppingRule(tolerance)
+    used = evaluation.used()
+    origin, inputs = metadata(used, __name__), [json.dumps(used, default=str)]
+    cache = out.with_name(f"{out.name}.partial")
+    try:
+        frames = cache / f"frames-{identity_hash(used, 'aopc.data.dataset')}.npy"
+        job = evaluation.job(evaluation.subject(evaluation.image_ids, inputs, frames))
+        precision = _Precision(names, rule)
+        with run(job, cache, until=precision.is_enough) as done:
+            outcome = _outcome(evaluation, job, done, precision)
+            write_folder(out, lambda folder: _write(folder, outcome, job, done, origin))
+    finally:
+        _remove_if_done(cache)
+    return outcome
+
+
+class _Precision:
+    """How precisely AOPC relative to random is known after each part, and whether that is enough."""
+
+    def __init__(self, explainers: Sequence[str], rule: StoppingRule | None) -> None:
+        self._explainers, self._rule = explainers, rule
+        self._differences: list[NDArray[np.float64]] = []
+
+    def is_enough(self, done: Done) -> bool:
+        if self._rule is None:
+            return False
+        found = {
+            e: aopc_curves(_own(read_mean_curves(done.folders[Unit(e)][-1] / CURVES)))[:, -1]
+            for e in self._explainers
+        }
+        differences = [found[e] - found[RANDOM] for e in self._explainers if e != RANDOM]
+        self._differences.append(np.stack(differences, axis=1))
+        return self._rule.is_met(np.concatenate(self._differences))
+
+    def missed(self, images: int) -> list[str]:
+        """What to say if all images were too few."""
+        if self._rule is None or self._rule.is_met(np.concatenate(self._differences)):
+            return []
+        reached = float(self._rule.half_widths(np.concatenate(self._differences)).max())
+        return [
+            f"all {images} images were evaluated without a stop: relative to random, AOPC is known to"
+            f" within ±{reached:.3g}, and ±{self._rule.tolerance:g} on {self._rule.least} images or"
+            " more was wanted"
+        ]
+
+
+def _own(curves: CurvesByOrder) -> Curves:
+    return next(iter(curves.values()))
+
+
+def _files(done: Done, unit: Unit, name: str) -> list[Path]:
+    return [folder / name for folder in done.folders[unit]]
+
+
+def _outcome(evaluation: Evaluation, job: Job, done: Done, precision: _Precision) -> Outcome:
+    names, seed = evaluation.names, evaluation.protocol.seed
+    main = {e: read_mean_curves(*_files(done, Unit(e), CURVES)) for e in names}
+    tables = [read_table(f) for e in names for f in _files(done, Unit(e), COMPLEXITY)]
+    summary = Summary(evaluation.name, main, concatenated(tables), seed)
+    curves = {
+        condition.name: {
+            e: _own(read_mean_curves(*_files(done, Unit(e, condition.name), CURVES)))
+            for e in explainers
+        }
+        for condition, explainers in job.conditions[1:]
+    }
+    labels, targets = job.subject.images.labels, job.subject.targets
+    accuracy = None
+    if labels is not None:
+        accuracy = float((targets[: done.images] == labels[: done.images]).mean())
+    warnings = [*precision.missed(len(evaluation.folder)), *warnings_of(summary)]
+    return Outcome(summary, warnings, accuracy, condition_rows(curves, seed))
+
+
+def _write(out: Path, outcome: Outcome, job: Job, done: Done, origin: dict[str, Any]) -> None:
+    for unit in job.units:
+        stem = unit.explainer.replace(":", "-")
+        if unit.condition == MAIN:
+            done.join(unit, CURVES, out / "curves" / f"{stem}.parquet", origin)
+            done.join(unit, HEATMAPS, out / "heatmaps" / f"{stem}.npy", origin)
+        else:
+            folder = out / "conditions" / unit.condition.replace(":", "-")
+            done.join(unit, CURVES, folder / f"{stem}.parquet", origin)
+    summary = outcome.summary
+    write_table(out / "complexity.parquet", summary.complexity, origin)
+    if outcome.conditions:
+        write_csv(out / "conditions.csv", rows_as_columns(outcome.conditions))
+    table = write_summaries([summary], out)
+    save_figure(draw_figure4(table, panel_titles={summary.name: summary.name}), out / "figure4")
+
+
+def _remove_if_done(cache: Path) -> None:
+    """Remove the folder of parts unless an interruption left parts in it."""
+    if cache.is_dir() and not any(p.is_dir() for p in cache.iterdir()):
+        shutil.rmtree(cache, ignore_errors=True)

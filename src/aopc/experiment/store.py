@@ -1,0 +1,134 @@
+"""Result files of an experiment: curves as tidy tables, and which of them are still right."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aopc.base.files import concatenated, read_json, read_table, table_origin, write_json
+from aopc.experiment.executors import Executor
+from aopc.experiment.run import Unit, Work, run
+from aopc.perturbation.curves import Curves, CurvesByOrder
+
+CURVES, HEATMAPS, COMPLEXITY = "curves.parquet", "heatmaps.npy", "complexity.parquet"
+
+
+def curve_columns(curves: CurvesByOrder) -> dict[str, NDArray[Any]]:
+    """Curves as a tidy table, one row an order × image × trajectory.
+
+    Columns: order, image, target, trajectory, logits and probabilities (lists of L + 1 float32).
+    """
+    tables = []
+    for order, found in curves.items():
+        images, trajectories, points = found.logits.shape
+        tables.append(
+            {
+                "order": np.full(images * trajectories, order, dtype=object),
+                "image": np.repeat(np.array(found.image_ids, dtype=object), trajectories),
+                "target": np.repeat(found.targets, trajectories),
+                "trajectory": np.tile(np.arange(trajectories), images),
+                "logits": found.logits.reshape(-1, points),
+                "probabilities": found.probabilities.reshape(-1, points),
+            }
+        )
+    return concatenated(tables)
+
+
+def read_curves(*paths: Path) -> CurvesByOrder:
+    """Read tables of :func:`curve_columns`; several files are the parts of one set of images."""
+    table = concatenated([read_table(path) for path in paths])
+    curves: CurvesByOrder = {}
+    for order in dict.fromkeys(table["order"].tolist()):
+        rows = table["order"] == order
+        trajectories = int(table["trajectory"][rows].max()) + 1
+        shape = (-1, trajectories, table["logits"].shape[1])
+        curves[order] = Curves(
+            logits=table["logits"][rows].reshape(shape),
+            probabilities=table["probabilities"][rows].reshape(shape),
+            targets=table["target"][rows][::trajectories],
+            image_ids=tuple(table["image"][rows][::trajectories].tolist()),
+        )
+    return curves
+
+
+def read_mean_curves(*paths: Path) -> CurvesByOrder:
+    """As :func:`read_curves`, each image's trajectories averaged, part by part."""
+    parts = [{o: c.averaged() for o, c in read_curves(path).items()} for path in paths]
+    return {order: Curves.of_images([p[order] for p in parts]) for order in parts[0]}
+
+
+def keep_only(folder: Path, names: Iterable[str]) -> None:
+    """Remove what else is in the folder: what an earlier run left there of settings now gone."""
+    wanted = set(names)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in wanted:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def identity_of(path: Path) -> str | None:
+    """The identity of what a file holds: in a table's origin, or in ``about.json`` beside an array."""
+    if path.suffix == ".parquet":
+        return table_origin(path).get("identity")
+    about = path.with_name("about.json")
+    whole = about.is_file() and path.is_file()
+    return read_json(about).get("identity") if whole else None
+
+
+@dataclass(frozen=True)
+class _Some:
+    """A work's units that are wanted."""
+
+    work: Work
+    units: tuple[Unit, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.work, name)
+
+
+def renew(
+    work: Work,
+    product: str,
+    place: Callable[[Unit], Path],
+    origin: Callable[[Unit], Mapping[str, Any]],
+    cache: Path,
+    executor: Executor | None = None,
+) -> list[Unit]:
+    """Bring the files of all units up to date: those whose identity is the same are kept.
+
+    Parameters
+    ----------
+    work
+        What is to be there.
+    product
+        Which of its products.
+    place
+        Where a unit's file lies.
+    origin
+        What a unit's file says about itself, beside its identity; of an array it is asked once that is
+        written.
+    cache, executor
+        As of :func:`run`.
+
+    Returns
+    -------
+    The units that were computed.
+    """
+    identities = {unit: work.identity(unit) for unit in work.units}
+    missing = tuple(u for u, i in identities.items() if identity_of(place(u)) != i)
+    if not missing:
+        return []
+    with run(_Some(work, missing), cache, executor=executor) as done:
+        for unit in missing:
+            path, identity = place(unit), {"identity": identities[unit]}
+            if path.suffix == ".parquet":
+                done.join(unit, product, path, {**origin(unit), **identity})
+                continue
+            # An array's identity lies beside it, and not while the array is written.
+            path.with_name("about.json").unlink(missing_ok=True)
+            done.join(unit, product, path, {})
+            write_json(path.with_name("about.json"), {**origin(unit), **identity})
+    return list(missing)

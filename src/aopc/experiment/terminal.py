@@ -1,0 +1,53 @@
+"""The results of ``aopc evaluate`` as a table for the terminal."""
+
+import io
+
+from rich.console import Console
+from rich.table import Table
+
+from aopc.experiment.results import Outcome
+from aopc.measures.statistics.bootstrap import Interval
+from aopc.perturbation.order import RANDOM
+
+
+def outcome_table(outcome: Outcome) -> str:
+    """Explainer, AOPC, difference to random, complexity; best first, with 95 % intervals."""
+    summary = outcome.summary
+    metrics = summary.metrics()
+    table = Table(box=None, pad_edge=False)
+    for title in ("explainer", "AOPC", "relative to random", "entropy", "PNG KB", "zero", "n"):
+        table.add_column(title, justify="left" if title == "explainer" else "right")
+    for name, found in sorted(metrics.items(), key=lambda item: -item[1]["aopc"]):
+        table.add_row(
+            name,
+            _text(summary.absolute(name)),
+            "" if name == RANDOM else _text(summary.difference(name, RANDOM), sign="+"),
+            f"{found['entropy']:.2f}",
+            f"{found['png_kb']:.1f}",
+            str(found["zero_heatmaps"]),
+            str(found["images"]),
+        )
+    head = f"{summary.name}: [95 % bootstrap intervals over images]"
+    if outcome.accuracy is not None:
+        head += f", top-1 accuracy {outcome.accuracy:.1%}"
+    text = io.StringIO()
+    console = Console(file=text, width=110, color_system=None)
+    console.print(head, markup=False)
+    console.print(table)
+    if outcome.conditions:
+        console.print(
+            "\nAOPC under other conditions (of lerf: the area over the LeRF curve)", markup=False
+        )
+        others = Table(box=None, pad_edge=False)
+        for title in ("condition", "explainer", "AOPC", "n"):
+            others.add_column(title, justify="left" if title != "n" else "right")
+        for row in outcome.conditions:
+            interval = f"{row['aopc']:.2f} \\[{row['low']:.2f}, {row['high']:.2f}]"
+            others.add_row(row["condition"], row["explainer"], interval, str(row["images"]))
+        console.print(others)
+    return text.getvalue().rstrip()
+
+
+def _text(interval: Interval, sign: str = "") -> str:
+    mean, low, high = interval.numbers
+    return f"{mean:{sign}.2f} \\[{low:.2f}, {high:.2f}]"

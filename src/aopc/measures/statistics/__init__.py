@@ -1,0 +1,1 @@
+"""Statistics: intervals, tests, rank correlation, and when to stop."""

@@ -1,0 +1,21 @@
+"""Stage ``figures``: the paper's figures and tables, those beyond it, and the README's table of results."""
+
+from typing import TYPE_CHECKING
+
+from aopc.base.files import atomic, read_json
+from aopc.paper.drawing import draw_all
+from aopc.paper.folders import REPORTS
+from aopc.paper.readme import results_table
+
+if TYPE_CHECKING:
+    from aopc.paper.settings import Settings
+    from aopc.paper.tracking.pending import StageRun
+
+
+def work(run: "StageRun", settings: "Settings") -> None:
+    metrics, claims = read_json(REPORTS / "metrics.json"), read_json(REPORTS / "claims.json")
+    table = results_table(claims, metrics, settings.stands_for)
+    with atomic(REPORTS / "results.md") as path:
+        path.write_text(table, encoding="utf-8")
+    run.params = {"panels": list(settings.panels), "explainers": list(settings.explainers)}
+    run.artifacts += [*map(str, draw_all(settings)), str(REPORTS / "results.md")]

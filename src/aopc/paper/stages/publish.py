@@ -1,0 +1,33 @@
+"""Stage ``publish``: all waiting notes to MLflow, the page, and the README's table of results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aopc.base.files import atomic, write_json
+from aopc.base.provenance import file_hash
+from aopc.paper.folders import DATA, REPORTS
+from aopc.paper.publication import LOCK, publish_page
+from aopc.paper.readme import with_results
+from aopc.paper.report.page import LoggedRun
+from aopc.paper.tracking.pending import PENDING
+from aopc.paper.tracking.store import log_pending
+
+if TYPE_CHECKING:
+    from aopc.paper.settings import Settings
+    from aopc.paper.tracking.pending import StageRun
+
+README, PARAMS = Path("README.md"), Path("params.yaml")
+
+
+def work(run: "StageRun", settings: "Settings") -> None:
+    run.tracked = False
+    current = README.read_text(encoding="utf-8")
+    updated = with_results(current, (REPORTS / "results.md").read_text(encoding="utf-8"))
+    if updated != current:
+        with atomic(README) as path:
+            path.write_text(updated, encoding="utf-8")
+    print(log_pending(PENDING, settings.raw, [PARAMS, LOCK]))
+    # Its date, wall times and links differ from run to run, so it is no output that DVC keeps.
+    runs = [LoggedRun(found, link) for found, link in PENDING.last_runs()]
+    print(f"wrote {publish_page(settings, runs)}")
+    write_json(DATA / "published.json", {"results": file_hash(REPORTS / "metrics.json")})

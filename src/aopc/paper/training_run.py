@@ -1,0 +1,124 @@
+"""One network at several points of its training (Figure 7): AOPC, accuracy and heatmaps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aopc.base.files import concatenated, read_array, write_array, write_json, write_table
+from aopc.base.provenance import file_hash, metadata
+from aopc.data.dataset import Dataset
+from aopc.experiment.job import Job
+from aopc.experiment.run import Done, Unit, run, slices
+from aopc.experiment.store import CURVES, HEATMAPS, read_curves
+from aopc.experiment.subject import Subject
+from aopc.measures.aopc import aopc_curves
+from aopc.models.inference import predict
+from aopc.models.network import Network, stored_network
+from aopc.paper.folders import DATA, PART_IMAGES, PARTS
+from aopc.paper.panel import checkpoint_file
+from aopc.perturbation.order import RANDOM
+from aopc.perturbation.protocol import CONDITIONS, MAIN, Protocol
+
+if TYPE_CHECKING:
+    from aopc.paper.settings import CheckpointSettings
+
+#: Heatmaps of the first images are kept for the figure.
+SHOWN = 8
+
+
+def follow(
+    name: str,
+    settings: "CheckpointSettings",
+    iterations: Sequence[int],
+    protocol: Protocol,
+    dataset: Dataset,
+    test: Dataset,
+) -> dict[str, list[float]]:
+    """Judge the network of a data set at its checkpoints, and write what Figure 7 shows.
+
+    Parameters
+    ----------
+    name
+        Of the data set.
+    settings, protocol
+        What is judged, and how.
+    iterations
+        At which there are checkpoints.
+    dataset
+        The images whose AOPC is taken.
+    test
+        Those on which the accuracy is.
+
+    Returns
+    -------
+    ``aopc`` and ``accuracy`` by checkpoint.
+    """
+    tables, correct, maps = [], [], []
+    for iteration in iterations:
+        file = checkpoint_file(DATA / "networks" / name, settings.network, iteration)
+        network = stored_network(file).on()
+        job = _job(name, network, file, settings.explainer, protocol, dataset)
+        with run(job, PARTS) as done:
+            tables.append(_table(done, settings.explainer, iteration))
+            maps.append(_first_maps(done.folders[Unit(settings.explainer)]))
+        correct.append(_correct(network, test))
+    out, used = (
+        DATA / "checkpoints" / name,
+        {"network": settings.network, **protocol.as_parameters()},
+    )
+    table, origin = concatenated(tables), metadata(used, __name__)
+    write_table(out / "aopc.parquet", table, origin)
+    write_array(out / "correct.npy", np.stack(correct))
+    write_array(out / "heatmaps.npy", np.stack(maps))
+    dataset.take(np.arange(min(SHOWN, len(dataset)))).save(out / "shown", origin)
+    write_json(out / "about.json", {"iterations": list(iterations), **origin})
+    means = [float(table["aopc"][table["iteration"] == i].mean()) for i in iterations]
+    return {"aopc": means, "accuracy": [float(c.mean()) for c in correct]}
+
+
+def _job(
+    name: str, network: Network, file: Path, explainer: str, protocol: Protocol, dataset: Dataset
+) -> Job:
+    images = np.asarray(dataset.pixels)
+    targets = [
+        predict(network.model, network.inputs(images[rows]), image_ids=dataset.ids[rows])
+        for rows in slices(len(dataset), PART_IMAGES)
+    ]
+    tested = DATA / "datasets" / name / "test"
+    inputs = [file_hash(f) for f in (file, *sorted(tested.glob("*.*")))]
+    subject = Subject(name, network, dataset, np.concatenate(targets).argmax(axis=1), inputs)
+    conditions = [(CONDITIONS[MAIN], (explainer, RANDOM))]
+    return Job(subject, protocol, conditions, PART_IMAGES, keep=(HEATMAPS,), label=file.stem)
+
+
+def _table(done: Done, explainer: str, iteration: int) -> dict[str, NDArray[Any]]:
+    """One row an image: its AOPC by the heatmap and in random order."""
+    columns: dict[str, NDArray[Any]] = {}
+    for unit, ending in ((Unit(explainer), ""), (Unit(RANDOM), "_random")):
+        (curves,) = read_curves(*(f / CURVES for f in done.folders[unit])).values()
+        columns |= {
+            "iteration": np.full(len(curves.targets), iteration),
+            "image": np.array(curves.image_ids, dtype=object),
+            "target": curves.targets,
+            f"aopc{ending}": aopc_curves(curves)[:, -1],
+            f"aopc{ending}_probability": aopc_curves(curves, "probability")[:, -1],
+        }
+    return columns
+
+
+def _first_maps(folders: Sequence[Path]) -> NDArray[np.float32]:
+    maps = [read_array(folder / HEATMAPS)[:SHOWN] for folder in folders]
+    return np.concatenate(maps)[:SHOWN]
+
+
+def _correct(network: Network, test: Dataset) -> NDArray[np.bool_]:
+    """Which test images are classified right."""
+    assert test.labels is not None
+    found = []
+    for rows in slices(len(test), 1000):
+        images = network.inputs(np.asarray(test.pixels[rows]))
+        found.append(predict(network.model, images).argmax(axis=1) == test.labels[rows])
+    return np.concatenate(found)

@@ -1,0 +1,219 @@
+"""The regions of an image: a label map, of which the paper's grid is one."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aopc.base.errors import InputError
+
+
+class Partition(Protocol):
+    """What is asked of a division of an image into regions.
+
+    Attributes
+    ----------
+    height, width
+        Of the image, in pixels.
+    count
+        Number of regions R.
+    region_of_pixel
+        (H, W) int64: the region of each pixel, 0 … R − 1; every region has a pixel.
+    boxes
+        (R, 4) int64: of each region the first row and column, and those behind its last.
+    comes_last
+        (R,) bool: which regions follow all others in every order, whatever the method.
+    """
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def region_of_pixel(self) -> NDArray[np.int64]: ...
+    @property
+    def boxes(self) -> NDArray[np.int64]: ...
+    @property
+    def comes_last(self) -> NDArray[np.bool_]: ...
+
+    def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, H, W) → (N, R): the sum of the heatmap over each region, in float64."""
+        ...
+
+    def check_steps(self, steps: int) -> None:
+        """Raise InputError unless 1 ≤ ``steps`` ≤ R."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Any division of an image into regions, such as superpixels or the parts of a mask.
+
+    Parameters
+    ----------
+    region_of_pixel
+        (H, W) of integers: the region of each pixel, numbered from 0 without a gap.
+
+    Raises
+    ------
+    InputError
+        If it is no such map.
+
+    Examples
+    --------
+    >>> halves = LabelMap(np.array([[0, 0, 1], [0, 1, 1]]))
+    >>> halves.count, halves.boxes.tolist()
+    (2, [[0, 0, 2, 2], [0, 1, 2, 3]])
+    """
+
+    region_of_pixel: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        labels = np.asarray(self.region_of_pixel)
+        whole = labels.ndim == 2 and labels.size and np.issubdtype(labels.dtype, np.integer)
+        if not whole or labels.min() < 0 or not np.bincount(labels.ravel()).all():
+            raise InputError(
+                "a label map must be (H, W) of integers, the regions numbered from 0 without a gap; got"
+                f" {labels.dtype} of shape {labels.shape}"
+            )
+        object.__setattr__(self, "region_of_pixel", labels.astype(np.int64))
+
+    @property
+    def height(self) -> int:
+        return self.region_of_pixel.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.region_of_pixel.shape[1]
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.region_of_pixel.max()) + 1
+
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        return boxes_of(self.region_of_pixel, self.count)
+
+    @cached_property
+    def comes_last(self) -> NDArray[np.bool_]:
+        """None: regions of a label map differ in size anyway."""
+        return np.zeros(self.count, dtype=bool)
+
+    def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
+        labels = self.region_of_pixel.ravel()
+        flat = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
+        found = [np.bincount(labels, weights=h, minlength=self.count) for h in flat]
+        return np.stack(found) if found else np.zeros((0, self.count))
+
+    def check_steps(self, steps: int) -> None:
+        check_steps(steps, self.count, f"an image of {self.height} × {self.width}")
+
+
+def boxes_of(region_of_pixel: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(R, 4): the bounding box of each region of a label map, as of :class:`Partition`."""
+    boxes = np.empty((count, 4), dtype=np.int64)
+    for axis, places in enumerate(np.indices(region_of_pixel.shape)):
+        low = np.full(count, np.iinfo(np.int64).max)
+        high = np.zeros(count, dtype=np.int64)
+        np.minimum.at(low, region_of_pixel.ravel(), places.ravel())
+        np.maximum.at(high, region_of_pixel.ravel(), places.ravel() + 1)
+        boxes[:, axis], boxes[:, axis + 2] = low, high
+    return boxes
+
+
+def check_steps(steps: int, regions: int, what: str) -> None:
+    """Raise InputError unless 1 ≤ ``steps`` ≤ ``regions``; ``what`` has them."""
+    if not 1 <= steps <= regions:
+        raise InputError(
+            f"the number of steps must be between 1 and the number of regions, {regions} ({what}); got"
+            f" {steps}"
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Non-overlapping square regions, in rows from the upper left corner (Samek et al., III.B).
+
+    Where ``size`` does not divide the image, the regions at the right and lower border are cut off
+    by it. They come after all whole regions in every order, so that each of the first
+    ``whole_count`` steps removes the same area whatever the method, and the last one still ends at
+    an image without any original pixel.
+
+    Parameters
+    ----------
+    height, width
+        Of the image, in pixels.
+    size
+        Side of a region, in pixels.
+
+    Examples
+    --------
+    >>> grid = Grid(227, 227, 9)
+    >>> grid.count, grid.whole_count
+    (676, 625)
+    """
+
+    height: int
+    width: int
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise InputError(f"the region size must be at least 1 pixel; got {self.size}")
+        if self.size > min(self.height, self.width):
+            raise InputError(
+                f"regions of {self.size} × {self.size} pixels are larger than the image of"
+                f" {self.height} × {self.width}: choose a smaller region size"
+            )
+
+    @property
+    def rows(self) -> int:
+        return -(-self.height // self.size)
+
+    @property
+    def columns(self) -> int:
+        return -(-self.width // self.size)
+
+    @property
+    def count(self) -> int:
+        """Number of regions R, cut-off ones included."""
+        return self.rows * self.columns
+
+    @property
+    def whole_count(self) -> int:
+        """Number of regions that the border does not cut off."""
+        return (self.height // self.size) * (self.width // self.size)
+
+    @cached_property
+    def region_of_pixel(self) -> NDArray[np.int64]:
+        """(H, W): the region of each pixel, 0 … R − 1, row by row."""
+        rows = np.arange(self.height) // self.size
+        columns = np.arange(self.width) // self.size
+        return rows[:, None] * self.columns + columns[None, :]
+
+    @cached_property
+    def boxes(self) -> NDArray[np.int64]:
+        return boxes_of(self.region_of_pixel, self.count)
+
+    @cached_property
+    def comes_last(self) -> NDArray[np.bool_]:
+        """(R,): whether the border cuts off the region."""
+        pixels = np.bincount(self.region_of_pixel.ravel(), minlength=self.count)
+        return pixels < self.size**2
+
+    def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, H, W) → (N, R): the sum of the heatmap over each region, in float64."""
+        bottom = self.rows * self.size - self.height
+        right = self.columns * self.size - self.width
+        padded = np.pad(heatmaps.astype(np.float64), ((0, 0), (0, bottom), (0, right)))
+        blocks = padded.reshape(len(heatmaps), self.rows, self.size, self.columns, self.size)
+        return blocks.sum(axis=4).sum(axis=2).reshape(len(heatmaps), self.count)
+
+    def check_steps(self, steps: int) -> None:
+        """Raise InputError unless 1 ≤ ``steps`` ≤ R."""
+        regions = f"{self.rows} × {self.columns} regions of {self.size} × {self.size} pixels"
+        check_steps(steps, self.count, f"{regions} in an image of {self.height} × {self.width}")

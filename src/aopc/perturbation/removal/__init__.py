@@ -1,0 +1,28 @@
+"""What replaces removed regions: one module for the contract, one for each kind."""
+
+from aopc.base.names import resolve
+from aopc.perturbation.removal.contract import Fill, Imputer, Removal
+from aopc.perturbation.removal.fills import blur, dirichlet, mean, uniform
+
+__all__ = ["FILLS", "REMOVALS", "Fill", "Imputer", "Removal", "removal_named"]
+
+#: Those that the journal version of the paper compares.
+FILLS: dict[str, Fill] = {
+    "uniform": uniform,
+    "dirichlet": dirichlet,
+    "mean": mean,
+    "blur": blur,
+}
+#: Name → removal.
+REMOVALS: dict[str, Removal] = {**FILLS}
+
+
+def removal_named(removal: str | Removal) -> Removal:
+    """A removal by its name or dotted path; a function is itself.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+    """
+    return resolve("removal", REMOVALS, removal) if isinstance(removal, str) else removal

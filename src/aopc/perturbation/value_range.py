@@ -1,0 +1,39 @@
+"""The values that an image can take in the model's input space."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aopc.base.errors import InputError
+
+#: (C, H, W).
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The values that a pixel can take in the model's input space, by channel.
+
+    Parameters
+    ----------
+    low, high
+        (C,) each; for mean-subtracted input −mean and 255 − mean, say.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        finite = np.isfinite(self.low).all() and np.isfinite(self.high).all()
+        if len(self.low) != len(self.high) or not finite or not np.less(self.low, self.high).all():
+            raise InputError(
+                "the value range needs one finite low and one higher high for each channel; got"
+                f" low {self.low} and high {self.high}"
+            )
+
+    def scale(self, fractions: NDArray[np.floating]) -> Image:
+        """(C, H, W) fractions of the range → values in it."""
+        low = np.asarray(self.low, dtype=np.float32)[:, None, None]
+        high = np.asarray(self.high, dtype=np.float32)[:, None, None]
+        return (low + (high - low) * fractions).astype(np.float32)
