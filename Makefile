@@ -11,7 +11,7 @@ export DO_NOT_TRACK := true
 # PROFILE=paper stands for profiles/paper; without it, the offline default in this folder.
 WHERE := $(if $(PROFILE),profiles/$(PROFILE),.)
 
-.PHONY: repro plan test lint ui benchmark lock clean help
+.PHONY: repro plan test lint pipeline ui benchmark lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -35,10 +35,14 @@ plan: $(READY) ## say what a profile downloads, needs on disk and takes in time
 test: $(READY) ## run the tests
 	pytest -n auto --dist loadfile
 
-lint: $(READY) ## style and types
+lint: $(READY) ## style, types, and which room may import which
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
+
+pipeline: $(READY) ## write what each stage depends on in dvc.yaml, from the imports
+	python -m aopc.paper.pipeline
 
 ui: $(READY) ## open the MLflow runs at http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port 5000
@@ -50,11 +54,11 @@ ifndef NETWORK
 	python benchmarks/heatmaps.py
 	python benchmarks/costs.py
 ifdef AOPC_REAL_DATA
-	rm -rf .cache/precision && aopc evaluate --images $(AOPC_REAL_DATA)/imagenet-sample/images \
+	rm -rf .cache/tolerance && aopc evaluate --images $(AOPC_REAL_DATA)/imagenet-sample/images \
 	  --model squeezenet1_0 --weights $(AOPC_REAL_DATA)/squeezenet/squeezenet1_0_ilsvrc2012.pt \
-	  --preprocessing caffe --limit 60 --repeats 3 --out .cache/precision
-	python benchmarks/precision.py .cache/precision/curves
-	python benchmarks/arithmetic.py $(AOPC_REAL_DATA)/imagenet-sample/images \
+	  --preprocessing caffe --limit 60 --repeats 3 --out .cache/tolerance
+	python benchmarks/tolerance.py .cache/tolerance/curves
+	python benchmarks/dtype.py $(AOPC_REAL_DATA)/imagenet-sample/images \
 	  $(AOPC_REAL_DATA)/squeezenet/squeezenet1_0_ilsvrc2012.pt
 endif
 endif

@@ -39,7 +39,8 @@ def job(folder: Path, setting: dict[str, int]) -> Any:
     from aopc.data.folder import image_folder
     from aopc.data.subset import Subset
     from aopc.experiment.evaluate import Evaluation
-    from aopc.explainers import EXPLAINERS
+    from aopc.explainers.registry import EXPLAINERS
+    from aopc.models.network import Network
     from aopc.models.preprocessing import Preprocessing
     from aopc.perturbation.protocol import Protocol
 
@@ -47,17 +48,14 @@ def job(folder: Path, setting: dict[str, int]) -> Any:
     return Evaluation(
         name="costs",
         folder=image_folder(folder / "images").subset(Subset(setting["images"], "first")),
-        model=subject.network("cpu"),
-        preprocessing=Preprocessing(
-            channels="RGB", mean=(120.0,) * 3, std=(1.0,) * 3, white=255.0
+        network=Network(
+            subject.network("cpu"), Preprocessing("RGB", (120.0,) * 3, (1.0,) * 3, 255.0)
         ),
-        class_ids=None,
         explainers=list(EXPLAINERS)[: setting["explainers"]],
         protocol=Protocol(
             region_size=subject.region_size, steps=setting["steps"], repeats=setting["repeats"],
             random_orders=setting["repeats"], removal="uniform", seed=0,
         ),
-        origin={},
     )  # fmt: skip
 
 

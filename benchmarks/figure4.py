@@ -19,14 +19,13 @@ from networks import NETWORKS
 from results import HERE, update
 from timing import machine, synchronise
 
-from aopc.explainers import EXPLAINERS, heatmaps_of
-from aopc.perturbation.removal import ValueRange
-from aopc.perturbation.protocol import Protocol, curves_of
+import aopc
+from aopc.explainers.registry import EXPLAINERS
+from aopc.explainers.run import heatmaps_of
+from aopc.perturbation.order import RANDOM
 
 IMAGES, CONFIGURATIONS_OF_THE_PAPER, HOURS_OF_THE_PAPER = 5040, 2, 36.0
-PROTOCOL = Protocol(
-    region_size=9, steps=100, repeats=10, random_orders=10, removal="uniform", seed=0
-)
+PROTOCOL = aopc.Protocol()
 
 
 def main() -> None:
@@ -36,10 +35,9 @@ def main() -> None:
     model = subject.network(device)
     at_once = 20 if device == "cuda" else 12
     images = subject.images(at_once)
-    values = ValueRange((-120.0,) * 3, (135.0,) * 3)
+    values = aopc.ValueRange((-120.0,) * 3, (135.0,) * 3)
     targets = np.zeros(at_once, dtype=np.int64)
     names = list(EXPLAINERS)
-    ids = [str(i) for i in range(at_once)]
     heatmaps_of(model, images[:2], names, targets[:2], allow_nonfinite=True)
     synchronise()
     started = time.perf_counter()
@@ -49,12 +47,15 @@ def main() -> None:
     done, gone, order = 0, 0.0, 0
     while gone < 60:
         # One order after the other, as they come in a part of the whole job.
-        one = {names[order % len(names)]: maps[names[order % len(names)]]}
+        name = names[order % len(names)]
         started = time.perf_counter()
-        found = curves_of(one, model, images, targets, ids, PROTOCOL, values)
+        found = aopc.perturbation_curves(
+            model, images, maps[name], targets, protocol=PROTOCOL, value_range=values,
+            order="random" if name == RANDOM else "morf",
+        )  # fmt: skip
         synchronise()
         gone += time.perf_counter() - started
-        done += sum(c.logits[:, :, 1:].size for by in found.values() for c in by.values())
+        done += found.logits[:, :, 1:].size
         order += 1
     forwards = IMAGES * len(names) * PROTOCOL.repeats * PROTOCOL.steps
     hours = (forwards * gone / done + IMAGES * for_heatmaps) / 3600

@@ -22,8 +22,10 @@ from timing import in_turns, machine, ratios
 from torch import Tensor, nn
 
 import aopc
-from aopc.explainers import EXPLAINERS, RANDOM, heatmaps_of
+from aopc.explainers.registry import EXPLAINERS
+from aopc.explainers.run import heatmaps_of
 from aopc.models.inference import default_batch_size
+from aopc.perturbation.order import RANDOM
 
 #: Our explainer → who else computes the same.
 PEERS = {

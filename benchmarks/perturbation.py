@@ -166,7 +166,7 @@ def measure(name: str, device: str, rounds: int | None) -> dict[str, Any]:
         "incremental": Engine(model, subject, subject.incremental),
         "quantus": Quantus(model, subject, device, raw.size),
         "raw bfloat16": raw_bfloat16,
-        "bfloat16": Engine(model, subject, subject.shorter, arithmetic="bfloat16"),
+        "bfloat16": Engine(model, subject, subject.shorter, dtype="bfloat16"),
     }
     rates = in_turns(contenders, rounds or subject.rounds)
     found: dict[str, Any] = {

@@ -118,9 +118,9 @@ def costs() -> list[str]:
     ]
 
 
-def precision() -> list[str]:
+def tolerance() -> list[str]:
     """Variance components and coverage."""
-    found = read(HERE / "precision.json")
+    found = read(HERE / "tolerance.json")
     if not found:
         return []
     rows = [
@@ -150,17 +150,17 @@ def precision() -> list[str]:
         f"### Repeats or images (SqueezeNet, {images} photographs, 100 steps)",
         "",
         *table(head, rows),
-        "Coverage of mean ± precision when `--precision` stops, 2000 simulated runs (images used on"
+        "Coverage of mean ± tolerance when `--tolerance` stops, 2000 simulated runs (images used on"
         " average), by how many images a fixed number would have to be:",
         "",
         *table(["differences", "40", "100", "300"], covered),
     ]
 
 
-def arithmetic() -> list[str]:
+def dtype() -> list[str]:
     """Reduced precision."""
     lines: list[str] = []
-    for by_device in read(HERE / "arithmetic.json").values():
+    for by_device in read(HERE / "dtype.json").values():
         for device, found in by_device.items():
             rows = [
                 [
@@ -172,7 +172,7 @@ def arithmetic() -> list[str]:
                 ]
                 for name, e in found["errors"].items()
             ]
-            head = ["arithmetic", "error of AOPC", "relative to random", "largest of one image", "half width of the interval ÷ error"]  # fmt: skip
+            head = ["dtype", "error of AOPC", "relative to random", "largest of one image", "half width of the interval ÷ error"]  # fmt: skip
             lines += [
                 f"### Arithmetic (SqueezeNet, {found['images']} photographs, {DEVICES[device]}; against float64)",
                 "",
@@ -257,8 +257,8 @@ def main() -> None:
         *figure4(),
         *heatmaps(),
         *costs(),
-        *precision(),
-        *arithmetic(),
+        *tolerance(),
+        *dtype(),
         *pipeline(),
         *machines(),
     ]

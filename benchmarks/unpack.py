@@ -18,11 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from aopc.data.folder import image_folder
-from aopc.data.subset import Subset
-from aopc.data.sources.sun397 import shared_categories
 from aopc.data.downloads.archives import unpack_subset
 from aopc.data.downloads.fetch import File
+from aopc.data.folder import image_folder
+from aopc.data.sources.sun397 import shared_categories
+from aopc.data.subset import Subset
 
 COUNT = 5040
 SHARED = shared_categories()

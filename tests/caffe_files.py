@@ -101,6 +101,15 @@ def varint(value: int) -> bytes:
     return out + bytes([value])
 
 
+#: Tags of fields: a network's layer, a layer's blobs, and a blob's shape and data.
+LAYER, BLOBS, SHAPE, DATA = b"\xa2\x06", b"\x3a", b"\x3a", b"\x2a"
+
+
+def nested(tag: bytes, content: bytes) -> bytes:
+    """A message within a message."""
+    return tag + varint(len(content)) + content
+
+
 def caffemodel(layers: Sequence[Layer], *, v1: bool = False, legacy: bool = False) -> bytes:
     """A NetParameter in the current format, or in V1."""
     net = MESSAGES["NetParameter"](name="test")

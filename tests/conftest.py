@@ -41,6 +41,36 @@ def small_network(*, bias: bool = True, lrn: bool = True, seed: int = 0) -> nn.S
     return nn.Sequential(*layers).eval()
 
 
+def convolutional_network(
+    stride: int, padding: int, groups: int, bias: bool, seed: int
+) -> nn.Sequential:
+    """Every layer that the backward rules know, in float64; 3 × 9 × 9."""
+    torch.manual_seed(seed)
+    first = nn.Conv2d(3, 6, 3, stride=stride, padding=padding, bias=bias)
+    middle = [nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True), nn.LocalResponseNorm(4, alpha=0.8, k=1.0)]
+    second = [nn.Conv2d(6, 6, 2, padding=1, groups=groups, bias=bias), nn.ReLU(), nn.Flatten()]
+    width = nn.Sequential(first, *middle, *second)(torch.zeros(1, 3, 9, 9)).shape[1]
+    return nn.Sequential(first, *middle, *second, nn.Linear(width, 3, bias=bias)).double().eval()
+
+
+class Recorder(nn.Module):
+    """A linear classifier that keeps all that it saw."""
+
+    def __init__(self, size: tuple[int, int], classes: int = 3) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3 * size[0] * size[1], classes)
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.clone())
+        return self.layer(x.flatten(1))
+
+
+def images(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
+    """Normal noise, (count, 3, height, width)."""
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
 @pytest.fixture
 def network() -> nn.Sequential:
     return small_network()

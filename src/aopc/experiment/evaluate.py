@@ -1,8 +1,8 @@
 """The user's evaluation: a folder of images and a network, judged by the paper's protocol."""
 
 import json
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,8 @@ class Evaluation:
 
     def job(self, subject: Subject) -> Job:
         """The main experiment, and the other conditions for the explainers that they concern."""
-        others = [(c, c.explainers(self.names)) for c in self.conditions]
+        named = {c.name: c for c in self.conditions if c.name != MAIN}
+        others = [(c, c.explainers(self.names)) for c in named.values()]
         main = (Condition(MAIN), self.names)
         return Job(
             subject, self.protocol, [main, *others], PART_IMAGES, keep=(HEATMAPS, COMPLEXITY)
@@ -190,7 +191,7 @@ def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
     origin, inputs = metadata(used, __name__), [json.dumps(used, default=str)]
     cache = out.with_name(f"{out.name}.partial")
     try:
-        frames = cache / f"frames-{identity_hash(used, 'aopc.data.dataset')}.npy"
+        frames = cache / f"frames-{identity_hash(used, 'aopc.models.preprocessing')}.npy"
         job = evaluation.job(evaluation.subject(evaluation.image_ids, inputs, frames))
         precision = _Precision(names, rule)
         with run(job, cache, until=precision.is_enough) as done:
@@ -277,6 +278,11 @@ def _write(out: Path, outcome: Outcome, job: Job, done: Done, origin: dict[str, 
 
 
 def _remove_if_done(cache: Path) -> None:
-    """Remove the folder of parts unless an interruption left parts in it."""
-    if cache.is_dir() and not any(p.is_dir() for p in cache.iterdir()):
-        shutil.rmtree(cache, ignore_errors=True)
+    """Remove the folder of parts, unless an interruption left parts in it; what is not ours stays."""
+    if not cache.is_dir() or any(p.is_dir() for p in cache.iterdir()):
+        return
+    for path in cache.iterdir():
+        if path.suffix == ".lock" or "frames-" in path.name:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # something of the user's is in it
+        cache.rmdir()

@@ -73,6 +73,7 @@ class Job:
         protocol = self.protocol_of(unit)
         used = {
             "explainer": unit.explainer,
+            "condition": unit.condition,
             "protocol": protocol.as_parameters(),
             "images": list(self.ids),
             "inputs": list(self.subject.inputs),

@@ -1,0 +1,31 @@
+"""In what a network computes."""
+
+import numpy as np
+import pytest
+import torch
+
+import aopc
+from aopc.models.zoo.small_caffenet import small_caffenet
+from conftest import images
+
+
+def test_arithmetic() -> None:
+    """bfloat16 is near float32 and not equal to it; TF32 is float32 on a CPU; the setting comes back."""
+    torch.manual_seed(0)
+    model, x = small_caffenet(classes=5, width=8).eval(), images(2, 64, 64)
+    common = dict(region_size=4, steps=5, repeats=1, targets=[0, 1])
+    exact, tf32, rough, full = (
+        aopc.perturbation_curves(model, x, x.sum(1), **common, **options).logits
+        for options in (
+            {},
+            {"arithmetic": "tf32"},
+            {"arithmetic": "bfloat16"},
+            {"arithmetic": "bfloat16", "incremental": False},
+        )
+    )
+    np.testing.assert_array_equal(exact, tf32)
+    scale = np.abs(exact).max()
+    assert 0 < np.abs(rough - exact).max() < 0.05 * scale
+    np.testing.assert_allclose(rough, full, atol=0.02 * scale)
+    with pytest.raises(aopc.InputError, match=r"unknown arithmetic 'float23'.*did you mean"):
+        aopc.perturbation_curves(model, x, x.sum(1), **common, arithmetic="float23")

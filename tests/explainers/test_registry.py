@@ -1,0 +1,58 @@
+"""Explainers by name, on the paper's own networks."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import aopc
+from aopc.models.inference import predict
+from aopc.models.network import build
+from conftest import images
+
+
+def test_unknown_explainer_suggests_the_nearest(network: nn.Sequential) -> None:
+    with pytest.raises(aopc.InputError, match="did you mean 'lrp-epsilon-100'"):
+        aopc.heatmaps(network, images(1, 13, 13), "lrp-epsilon-10")
+    with pytest.raises(aopc.InputError, match="cannot import"):
+        aopc.heatmaps(network, images(1, 13, 13), "no.such.module:function")
+
+
+def seeded(name: str, *, bias: bool) -> nn.Module:
+    """Weights of the size that keeps signals alive through the layers."""
+    torch.manual_seed(0)
+    model = build(name, 10, {}).eval()
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+            (nn.init.normal_ if bias else nn.init.zeros_)(module.bias)
+    return model
+
+
+def image(side: int) -> torch.Tensor:
+    """In the range of Caffe's inputs."""
+    return 60 * images(1, side, side, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("caffenet", 227), ("alexnet", 227), ("googlenet", 224)]
+)
+@pytest.mark.parametrize("explainer", ["lrp-epsilon-0.01", "lrp-alpha2-beta1"])
+def test_lrp_conserves_relevance_on_the_papers_networks(
+    name: str, side: int, explainer: str
+) -> None:
+    """Claim C10 through grouped convolutions, LRN, concatenation, dropout that is off, and the fully
+    connected layers: Σ h = f to 2 %, without biases, which would take a share.
+    """
+    model, x = seeded(name, bias=False), image(side)
+    score = predict(model, x).max()
+    total = aopc.heatmaps(model, x, explainer).sum()
+    assert total == pytest.approx(score, rel=0.02)
+
+
+@pytest.mark.parametrize("explainer", ["sensitivity-l2", "deconvolution-linf"])
+def test_other_heatmaps_of_the_papers_networks_are_not_empty(explainer: str) -> None:
+    model = seeded("caffenet", bias=True)
+    heatmap = aopc.heatmaps(model, image(227), explainer)[0]
+    assert np.isfinite(heatmap).all()
+    assert (heatmap > 0).mean() > 0.5

@@ -1,0 +1,40 @@
+"""AOPC."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import aopc
+from aopc.measures.aopc import aopc_curves
+from aopc.perturbation.curves import Curves
+
+finite = st.floats(-100, 100, width=32)
+
+
+def test_aopc_by_hand() -> None:
+    """Two images, two repeats, L = 2: the drops are 0 1 3, 0 3 5; and 0 0 2, 0 0 4."""
+    curves = np.array([[[5.0, 4, 2], [5, 2, 0]], [[2, 2, 0], [2, 2, -2]]])
+    np.testing.assert_allclose(aopc_curves(curves), [[0, 1, 2], [0, 0, 1]])
+    assert aopc.aopc(curves) == pytest.approx(1.5)
+
+
+def test_curves_objects_give_either_output() -> None:
+    values = np.array([[[3.0, 1.0]]], dtype=np.float32)
+    curves = Curves(values, values / 10, np.array([0]), ("a",))
+    assert aopc.aopc(curves) == pytest.approx(1.0)
+    assert aopc.aopc(curves, "probability") == pytest.approx(0.1)
+
+
+@given(arrays(np.float64, (3, 2, 6), elements=finite))
+def test_aopc_is_the_sum_of_the_equation(curves: np.ndarray) -> None:
+    total = sum(curves[i, :, 0].mean() - curves[i, :, k].mean() for i in range(3) for k in range(6))
+    assert aopc.aopc(curves) == pytest.approx(total / 6 / 3, abs=1e-9)
+
+
+def test_wrong_shape_of_curves_is_said() -> None:
+    with pytest.raises(aopc.InputError, match="trajectories"):
+        aopc.aopc(np.zeros((3, 4)))
+    with pytest.raises(aopc.InputError, match="same images and steps"):
+        aopc.abpc(np.zeros((1, 1, 3)), np.zeros((1, 1, 4)))
