@@ -5,6 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from aopc.paper.tracking.store import EXPERIMENT
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,3 +44,13 @@ def new_repository(folder: Path) -> Path:
     execute(folder, "dvc", "init", "-q")
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     return folder
+
+
+def logged_runs(database: Path) -> list[Any]:
+    """All MLflow runs of a database."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], max_results=1000))

@@ -40,6 +40,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"random_orders": "0"}, "at least 1"),
         ({"repeats": "0"}, "at least 1"),
         ({"protocol": "samek2017"}, "did you mean 'samek2016'"),
+        ({"conditions": "lerf,morf"}, "'morf' is the main experiment itself"),
         ({"conditions": "lerf,dropuot"}, "did you mean 'dropout'"),
         ({"conditions": "nowhere:fill"}, "cannot import the removal 'nowhere:fill'"),
         ({"dtype": "float23"}, "did you mean 'float32'"),
@@ -192,7 +193,7 @@ def test_a_caffemodel_is_evaluated(
             [],
         ),
         ({"removal": "mean", "seed": "7"}, {"removal": "mean", "seed": 7, "random_orders": 3}, []),
-        ({"conditions": "lerf,mean"}, {"random_orders": 3}, ["lerf", "mean"]),
+        ({"conditions": "lerf,mean,lerf"}, {"random_orders": 3}, ["lerf", "mean"]),
         (
             {"protocol": "tnnls2017"},
             {"random_orders": 3},
@@ -224,7 +225,7 @@ def test_options_become_a_protocol_and_conditions(
     assert run(monkeypatch, *options(inputs, **changes), command="estimate") == 0
     (evaluation,) = asked
     assert evaluation.protocol == Protocol(**{"steps": 3, "repeats": 1, **protocol})
-    assert evaluation.conditions == [CONDITIONS[name] for name in conditions]
+    assert list(evaluation.conditions) == [CONDITIONS[name] for name in conditions]
     assert evaluation.tolerance is None
 
 

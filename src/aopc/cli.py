@@ -118,7 +118,7 @@ def _evaluation(
     judged = replace(preset.protocol, **settings)
     removal_named(judged.removal)
     orders = max(3, judged.repeats) if random_orders is None else random_orders
-    others = [condition_named(c) for c in conditions.split(",") if c] or list(preset.conditions)
+    others = [condition_named(c) for c in dict.fromkeys(conditions.split(",")) if c]
     folder = image_folder(images)
     if limit is not None:
         folder = folder.subset(Subset(limit, "sample", seed))
@@ -132,7 +132,7 @@ def _evaluation(
         network=network.on(device),
         explainers=chosen,
         protocol=replace(judged, random_orders=orders),
-        conditions=others,
+        conditions=others or preset.conditions,
         batch_size=batch_size,
     )
 

@@ -14,8 +14,6 @@ from aopc.perturbation.value_range import ValueRange
 from conftest import images, small_network
 
 RANGE = ValueRange((-1.0, -2.0, 0.0), (1.0, 3.0, 0.5))
-
-
 orders = st.sampled_from(["morf", "lerf", "random"])
 
 
@@ -38,9 +36,10 @@ def test_curves_do_not_depend_on_batches_or_shards(batch_size: int, split: int, 
     np.testing.assert_allclose(probabilities, whole.probabilities, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("incremental", [True, False])
 def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(
-    incremental: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    incremental: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Narrow(nn.Linear):
         largest = 0

@@ -16,13 +16,14 @@ from both_ways import both
 from conftest import images, small_network
 
 
-def test_full_passes_are_used_where_a_step_costs_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-
+def test_full_passes_are_used_where_a_step_costs_as_much() -> None:
     def plans(model: nn.Module, side: int, size: int, count: int) -> bool:
         with torch.inference_mode():
             chosen = Runners(
-                model.eval(), images(1, side, side), Setup(Protocol(size, 4, 1), Grid(side, side, size)), count
+                model.eval(),
+                images(1, side, side),
+                Setup(Protocol(size, 4, 1), Grid(side, side, size)),
+                count,
             )
         return chosen.plan is not None
 
@@ -35,6 +36,7 @@ def test_full_passes_are_used_where_a_step_costs_as_much(monkeypatch: pytest.Mon
     assert not plans(heavy, 160, 3, 1)
 
 
+@pytest.mark.usefixtures("always")
 def test_a_wrong_plan_is_noticed(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 import aopc
 from aopc.base.random import Stream
 from aopc.models.zoo.small_caffenet import small_caffenet
-from aopc.perturbation.order import heatmap_orders
+from aopc.perturbation.order import Ranking, heatmap_orders
 from aopc.perturbation.partition import Grid
 from aopc.perturbation.removal import REMOVALS
 from aopc.perturbation.value_range import ValueRange
@@ -146,6 +146,7 @@ def test_random_orders_meet_each_noise_equally_often() -> None:
     assert len(np.unique(ends.round(4))) == 2
 
 
+@pytest.mark.usefixtures("always")
 def test_steps_are_those_of_one_trajectory() -> None:
     """Step k of a longer run is step k of a shorter one."""
     model, x = small_network(), images(1, 13, 13)
@@ -158,6 +159,7 @@ def test_steps_are_those_of_one_trajectory() -> None:
         np.testing.assert_allclose(short, long[:, :, : short.shape[2]], atol=1e-6)
 
 
+@pytest.mark.usefixtures("always")
 def test_curves_of_a_ranking_do_not_depend_on_the_others() -> None:
     """To the bit: a run that is taken up again computes what is missing only."""
     torch.manual_seed(0)
@@ -242,6 +244,7 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(p.requires_grad for p in model.parameters())
 
 
+@pytest.mark.usefixtures("always")
 def test_a_model_that_changes_its_input_leaves_the_users_images_alone() -> None:
     class Changes(nn.Module):
         def __init__(self) -> None:
@@ -323,6 +326,7 @@ def test_nan_in_the_models_output_names_the_image() -> None:
         )
 
 
+@pytest.mark.usefixtures("always")
 def test_outputs_of_another_shape_are_said_with_targets_too() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1)).eval()
     with pytest.raises(
@@ -331,3 +335,56 @@ def test_outputs_of_another_shape_are_said_with_targets_too() -> None:
         aopc.perturbation_curves(
             model, images(1, 20, 20), images(1, 20, 20).sum(1), [0], region_size=3, steps=2
         )
+
+
+def test_a_protocol_stands_for_its_settings(network: nn.Module) -> None:
+    x = images(2, 13, 13)
+    protocol = aopc.Protocol(3, 5, 2, removal="mean", seed=4)
+    plain = aopc.perturbation_curves(
+        network, x, x.sum(1), region_size=3, steps=5, repeats=2, removal="mean", seed=4
+    )
+    whole = aopc.perturbation_curves(network, x, x.sum(1), protocol=protocol)
+    np.testing.assert_array_equal(whole.logits, plain.logits)
+    # Single settings stand above it.
+    changed = aopc.perturbation_curves(network, x, x.sum(1), protocol=protocol, steps=3)
+    np.testing.assert_allclose(changed.logits, plain.logits[:, :, :4], atol=1e-6)
+    by_name = aopc.perturbation_curves(
+        network,
+        x,
+        {
+            "b": Ranking.of_heatmaps(Grid(13, 13, 3), x.sum(1), "morf", ["0", "1"], 4),
+            "a": Ranking.at_random(Grid(13, 13, 3), ["0", "1"], 3, 2, 4),
+        },
+        protocol=protocol,
+    )
+    assert list(by_name) == ["b", "a"]
+    np.testing.assert_array_equal(by_name["b"].logits, plain.logits)
+    assert by_name["a"].logits.shape == (2, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arithmetic": "tf32"}, "the setting 'arithmetic' is called 'dtype' now"),
+        ({"reigon_size": 3}, "unknown setting 'reigon_size': did you mean 'region_size'"),
+        ({"random_orders": 3}, "unknown setting 'random_orders'"),
+        ({"places": 3}, "unknown setting 'places'"),
+        ({"partition": Grid(12, 13, 3)}, "of images of 12 × 13 pixels; these have 13 × 13"),
+        ({"partition": aopc.LabelMap(np.eye(4, dtype=int))}, "of images of 4 × 4 pixels"),
+        ({"rankings": (1, Grid(13, 13, 3))}, "must order 25 regions of 2 images"),
+        ({"rankings": (2, Grid(13, 13, 4))}, "must order 25 regions of 2 images"),
+    ],
+)
+@pytest.mark.parametrize("order", ["morf", "random"])
+def test_settings_that_are_not_the_engines_are_said(
+    network: nn.Module, change: dict, said: str, order: str
+) -> None:
+    x = images(2, 13, 13)
+    options = {"region_size": 3, "steps": 1, "repeats": 1, "order": order} | change
+    heatmaps: object = x.sum(1)
+    if "rankings" in options:
+        count, grid = options.pop("rankings")
+        heatmaps = {"a": Ranking.at_random(grid, ["0", "1"][:count], 1, 1, 0)}
+    with pytest.raises(aopc.InputError, match=said) as caught:
+        aopc.perturbation_curves(network, x, heatmaps, **options)
+    assert "\n" not in str(caught.value)

@@ -1,5 +1,7 @@
 """LRP against the equations, what it conserves, and which networks it takes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from typing import Any
-from aopc.explainers.backward.signals import RuleSet, Signals
-from aopc.explainers import lrp
 import aopc
 import reference
-from aopc.explainers.registry import EXPLAINERS
+from aopc.explainers import lrp
+from aopc.explainers.backward.signals import RuleSet, Signals
 from aopc.measures.complexity import zero_heatmaps
 from conftest import convolutional_network, images, small_network
 

@@ -11,6 +11,7 @@ from aopc.data.folder import image_folder, read_classes
 from aopc.data.subset import Subset
 from aopc.models.inference import predict
 from aopc.models.load import load_torchvision_model
+from aopc.models.network import Network
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 
 
@@ -56,7 +57,8 @@ def test_real_squeezenet_recognises_real_images(real_data: Path) -> None:
     images = [folder.load(name) for name in folder.ids]
 
     def accuracy(prepare: Preprocessing) -> float:
-        x = torch.stack([prepare(image) for image in images])
+        frames = np.stack([prepare.frame(image) for image in images])
+        x = Network(model, prepare).inputs(frames)
         return float((predict(model, x).argmax(1) == labels).mean())
 
     assert accuracy(PREPROCESSINGS["caffe"]) >= 0.55

@@ -12,11 +12,18 @@ from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 from image_files import picture
 
 
+def prepared(name: str, image: Image.Image) -> np.ndarray:
+    """What a network with this preprocessing is given."""
+    preprocessing = PREPROCESSINGS[name]
+    return preprocessing.normalise(preprocessing.frame(image))
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
 def test_images_of_any_mode_become_colour(tmp_path: Path, mode: str) -> None:
     path = picture(tmp_path / ("x.jpg" if mode == "CMYK" else "x.png"), mode)
-    tensor = PREPROCESSINGS["caffe"](image_folder(tmp_path).load(path.name))
-    assert tensor.shape == (3, 227, 227)
+    found = prepared("caffe", image_folder(tmp_path).load(path.name))
+    assert found.dtype == np.float32
+    assert found.shape == (3, 227, 227)
 
 
 def test_caffe_preprocessing_equals_its_definition(tmp_path: Path) -> None:
@@ -28,16 +35,16 @@ def test_caffe_preprocessing_equals_its_definition(tmp_path: Path) -> None:
     rgb = np.asarray(image.resize((256, 256), Image.Resampling.BILINEAR)).astype(float)
     crop = rgb[14 : 14 + 227, 14 : 14 + 227]
     expected = np.stack([crop[..., 2] - 104, crop[..., 1] - 117, crop[..., 0] - 123])
-    np.testing.assert_allclose(PREPROCESSINGS["caffe"](image).numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(prepared("caffe", image), expected, atol=1e-4)
 
 
 def test_caffe_preprocessing_of_pure_colours() -> None:
     """Pure blue comes first and highest; black and white are the ends of the value range."""
     prepare = PREPROCESSINGS["caffe"]
-    blue = prepare(Image.new("RGB", (300, 300), (0, 0, 255)))[:, 0, 0]
+    blue = prepared("caffe", Image.new("RGB", (300, 300), (0, 0, 255)))[:, 0, 0]
     np.testing.assert_allclose(blue, [255 - 104, -117, -123])
     for colour, end in ((0, prepare.value_range.low), (255, prepare.value_range.high)):
-        value = prepare(Image.new("RGB", (300, 300), (colour,) * 3))[:, 5, 5]
+        value = prepared("caffe", Image.new("RGB", (300, 300), (colour,) * 3))[:, 5, 5]
         np.testing.assert_allclose(value, end, rtol=1e-6)
 
 
@@ -48,19 +55,15 @@ def test_imagenet_preprocessing_equals_torchvisions(size: tuple[int, int]) -> No
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
     theirs = SqueezeNet1_0_Weights.IMAGENET1K_V1.transforms()(image)
-    np.testing.assert_allclose(PREPROCESSINGS["imagenet"](image), theirs, atol=1e-5)
+    np.testing.assert_allclose(prepared("imagenet", image), theirs, atol=1e-5)
 
 
 def test_arrays_are_framed_for_networks_that_want_another_size() -> None:
-    from aopc.models.preprocessing import PREPROCESSINGS
-
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
     data = Dataset(images, None, tuple("abc"), ())
     plain = Preprocessing("RGB", (0.0,) * 3, (1.0,) * 3, 1.0)
-    assert plain.frames_as_they_are(images.shape[1:])
-    assert not PREPROCESSINGS["caffe"].frames_as_they_are(images.shape[1:])
-    assert data.framed(plain.frame, as_they_are=True) is data
-    framed = data.framed(PREPROCESSINGS["caffe"].frame)
+    assert plain.framed(data) is data
+    framed = PREPROCESSINGS["caffe"].framed(data)
     assert framed.pixels.shape == (3, 227, 227, 3)
     expected = PREPROCESSINGS["caffe"].frame(Image.fromarray(images[1]))
     np.testing.assert_array_equal(framed.pixels[1], expected)

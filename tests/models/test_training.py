@@ -36,7 +36,10 @@ def test_folding_batch_norm_keeps_the_function() -> None:
 def test_training_learns_and_is_reproducible(tmp_path: Path) -> None:
     data = digits(split="train", seed=0)
     prepare = Preprocessing("L", (0.5,), (0.3,), 1.0)
-    x, labels = prepare.normalise(data.images[:300]), torch.from_numpy(data.labels[:300])
+    x, labels = (
+        torch.from_numpy(prepare.normalise(data.images[:300])),
+        torch.from_numpy(data.labels[:300]),
+    )
     how = TrainingSettings(3, 32, 0.005, 0.01, False, 0)
     first, losses = train(build("digit-lenet", 10, {}), x, labels, how)
     second, _ = train(build("digit-lenet", 10, {}), x, labels, how)
@@ -55,7 +58,10 @@ def test_training_learns_and_is_reproducible(tmp_path: Path) -> None:
 def test_checkpoints_are_the_network_on_its_way(solver: str) -> None:
     data = digits(split="train", seed=0)
     prepare = Preprocessing("L", (0.5,), (0.3,), 1.0)
-    x, labels = prepare.normalise(data.pixels[:320]), torch.from_numpy(data.labels[:320])
+    x, labels = (
+        torch.from_numpy(prepare.normalise(data.pixels[:320])),
+        torch.from_numpy(data.labels[:320]),
+    )
     kept: dict[int, nn.Sequential] = {}
 
     def run(epochs: int, *checkpoints: int) -> nn.Sequential:

@@ -132,9 +132,21 @@ def perturbation_curves(
     images = as_images(images, model)
     protocol = _changed(protocol or Protocol(), changes)
     ids = names_of(images, image_ids)
-    regions = partition or Grid(images.shape[2], images.shape[3], protocol.region_size)
+    height, width = images.shape[2:]
+    regions = partition or Grid(height, width, protocol.region_size)
+    if (regions.height, regions.width) != (height, width):
+        raise InputError(
+            f"the partition is of images of {regions.height} × {regions.width} pixels; these have"
+            f" {height} × {width}"
+        )
     setup = Setup(protocol, regions, value_range, batch_size, dropout_seed, incremental)
     if isinstance(heatmaps, Mapping):
+        for name, given in heatmaps.items():
+            if given.orders.shape[::2] != (len(images), regions.count):
+                raise InputError(
+                    f"the ranking {name!r} must order {regions.count} regions of {len(images)} images;"
+                    f" its orders have the shape {given.orders.shape}"
+                )
         return _curves(model, images, heatmaps, targets, setup, ids, progress)
     if orders_per_image is not None and orders_per_image < 1:
         raise InputError("orders_per_image must be at least 1")

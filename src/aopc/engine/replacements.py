@@ -60,7 +60,8 @@ class Replacements:
         drawn = []
         for repeat in range(self._setup.repeats):
             stream = noise_stream(self._setup.protocol.seed, self._ids[index], repeat)
-            replacement = checked_shape(self._removal(image, self._values, stream), image)
+            # A copy, since a user's function may write into what it is given.
+            replacement = checked_shape(self._removal(image.copy(), self._values, stream), image)
             drawn.append(torch.from_numpy(replacement).to(like.dtype).permute(1, 2, 0))
         return torch.stack(drawn)
 
@@ -94,7 +95,9 @@ class Imputed:
             self._imputer(pixels, mask, self._values, noise_stream(self._seed, name, repeat))
             for mask in removed.cpu().numpy()
         ]
-        return torch.from_numpy(np.stack(found)).to(image).permute(0, 2, 3, 1)
+        made = torch.from_numpy(np.stack(found)).to(image).permute(0, 2, 3, 1)
+        # In float64 the imputer saw the image rounded.
+        return torch.where(removed[..., None], made, image)
 
 
 def noise_stream(seed: int, image_id: str, repeat: int) -> Stream:

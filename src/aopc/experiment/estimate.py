@@ -122,6 +122,7 @@ def estimate(evaluation: Evaluation, seconds: float = 6.0) -> Estimate:
     InputError
         As :func:`aopc.experiment.evaluate.evaluate` would for these images.
     """
+    evaluation.check()
     ids, names = evaluation.image_ids[:PART_IMAGES], evaluation.names
     count, few = len(evaluation.image_ids), slice(0, min(4, len(ids)))
     spent: dict[str, float] = {}

@@ -37,6 +37,7 @@ from aopc.figures.style import save_figure
 from aopc.measures.aopc import aopc_curves
 from aopc.measures.statistics.stopping import StoppingRule
 from aopc.measures.summary import Summary
+from aopc.models.dropout import has_dropout
 from aopc.models.inference import predict
 from aopc.models.network import Network
 from aopc.perturbation.curves import Curves, CurvesByOrder
@@ -97,6 +98,31 @@ class Evaluation:
             return ids
         return [ids[i] for i in Stream(self.protocol.seed, "precision").permutation(len(ids))]
 
+    def check(self) -> None:
+        """What can be known before any work.
+
+        Raises
+        ------
+        InputError
+            If an explainer or a condition is impossible, or there are more steps than regions.
+        """
+        for name in self.names:
+            get_explainer(name)
+        if self.tolerance is not None and self.names == [RANDOM]:
+            raise InputError(
+                "a tolerance is of explainers relative to random: name one beside random"
+            )
+        for condition in self.conditions:
+            if condition.name == MAIN:
+                raise InputError(f"the condition {MAIN!r} is the main experiment itself")
+            if condition.of(self.protocol).dropout and not has_dropout(self.network.model):
+                raise InputError(
+                    "this model has no dropout layers: leave out the condition dropout"
+                )
+        first = self.network.preprocessing.frame(self.folder.load(self.folder.ids[0]))
+        height, width = first.shape[:2]
+        Grid(height, width, self.protocol.region_size).check_steps(self.protocol.steps)
+
     def subject(
         self, image_ids: Sequence[str], inputs: Sequence[str] = (), frames: Path | None = None
     ) -> Subject:
@@ -110,8 +136,6 @@ class Evaluation:
         images = self.network.preprocessing.framed(images, frames)
         none = np.zeros(0, dtype=np.int64)
         subject = Subject(self.name, self.network, images, none, inputs, self.batch_size)
-        height, width = images.pixels.shape[1:3]
-        Grid(height, width, self.protocol.region_size).check_steps(self.protocol.steps)
         targets = []
         with progress_bar(len(images), "predict") as progress:
             for rows in slices(len(images), PART_IMAGES):
@@ -179,14 +203,10 @@ def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
     InputError
         For any bad input; nothing is left behind then.
     """
-    names, tolerance = evaluation.names, evaluation.tolerance
-    for name in names:
-        get_explainer(name)
-    out = out.resolve()
-    check_folder(out)
-    if tolerance is not None and names == [RANDOM]:
-        raise InputError("a tolerance is of explainers relative to random: name one beside random")
+    names, tolerance, out = evaluation.names, evaluation.tolerance, out.resolve()
     rule = None if tolerance is None else StoppingRule(tolerance)
+    check_folder(out)
+    evaluation.check()
     used = evaluation.used()
     origin, inputs = metadata(used, __name__), [json.dumps(used, default=str)]
     cache = out.with_name(f"{out.name}.partial")

@@ -29,6 +29,7 @@ from aopc.paper.settings import (
     Settings,
     Trained,
 )
+from aopc.perturbation.order import RANDOM
 from aopc.perturbation.protocol import Protocol
 from aopc.perturbation.removal import REMOVALS
 
@@ -83,17 +84,10 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
     }
     panels = check.each("panels", top["panels"], _made(PanelSettings))
     own = {"region_size", "seed", "dropout", "places"}
-    given = check.of(
-        validated,
-        Protocol,
-        "params.yaml: perturbation",
-        top["perturbation"],
-        RENAMED,
-        *own,
-        default={},
-    )
-    where = "params.yaml: perturbation"
-    perturbation = check.of(_protocol, where, given, seed, default=Protocol(seed=seed))
+    where, perturbation = "params.yaml: perturbation", Protocol(seed=seed)
+    given = check.of(validated, Protocol, where, top["perturbation"], RENAMED, *own, default=None)
+    if given is not None:
+        perturbation = check.of(_protocol, where, given, seed, default=perturbation)
     controls = check.of(
         checked, ControlSettings, "params.yaml: controls", top["controls"], RENAMED, default=None
     )
@@ -107,6 +101,12 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
         checked, _rendering, "params.yaml: complexity", top["complexity"], default=""
     )
     check.known_explainers("explainers", top["explainers"])
+    if RANDOM not in top["explainers"]:
+        check.problems.append(
+            f"params.yaml: explainers lacks {RANDOM}, which all are compared with"
+        )
+    for name, training in checkpoints.items():
+        check.known_explainers(f"checkpoints.{name}.explainer", [training.explainer])
     if controls is not None:
         check.known_explainers("controls.explainers", controls.explainers)
         for removal in controls.removals:
@@ -186,7 +186,7 @@ def _dataset(where: str, values: Any, seed: int) -> DatasetSettings:
     source = values.pop("source", None)
     if not isinstance(source, str):
         raise InputError(f"{where}.source must be a text; got {source!r}")
-    check, function = _Check(), resolve(f"data set source ({where})", SOURCES, source)
+    check, function = _Check(), resolve("data set source", SOURCES, source)
     for split, given in values.items():
         if split not in SPLITS:
             check.problems.append(f"{where} has no split {split!r}: {nearest(str(split), SPLITS)}")
@@ -223,11 +223,14 @@ class _Check:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def of(self, check: Callable[..., Any], *arguments: Any, default: Any) -> Any:
+    def of(self, check: Callable[..., Any], *arguments: Any, default: Any, where: str = "") -> Any:
+        """What the check gives, or the default; its mistakes get a place where they have none."""
         try:
             return check(*arguments)
         except InputError as error:
-            self.problems += str(error).splitlines()
+            said = str(error).splitlines()
+            placed = [x if x.startswith(str(PARAMS)) else f"{where}: {x}" for x in said]
+            self.problems += placed if where else said
             return default
 
     def each(
@@ -236,7 +239,8 @@ class _Check:
         """The entries of a section by name; those with mistakes are left out."""
         found = {}
         for name, entry in values.items():
-            made = self.of(check, f"params.yaml: {section}.{name}", entry, *more, default=None)
+            where = f"params.yaml: {section}.{name}"
+            made = self.of(check, where, entry, *more, default=None, where=where)
             if made is not None:
                 found[name] = made
         return found
@@ -248,7 +252,9 @@ class _Check:
     def references(self, settings: Settings) -> None:
         """What one section names in another must be there."""
         raw = settings.raw
-        networks = [f"{d}/{n}" for d, labels in raw["networks"].items() for n in labels or ()]
+        sections = {d: s for d, s in raw["networks"].items() if isinstance(s, dict)}
+        networks = [f"{d}/{n}" for d, labels in sections.items() for n in labels]
+        no_sections = set(raw["networks"]) - set(sections)
         wanted = [(f"panels.{n}", p.network) for n, p in settings.panels.items()]
         if settings.digits is not None:
             wanted += [
@@ -258,7 +264,8 @@ class _Check:
             (f"checkpoints.{n}", f"{n}/{c.network}") for n, c in settings.checkpoints.items()
         ]
         for where, network in wanted:
-            if network not in networks:
+            # A section that is none has been said already.
+            if network not in networks and network.partition("/")[0] not in no_sections:
                 self.problems.append(
                     f"params.yaml: {where} wants the network {network!r}, which no section of networks"
                     f" gives: it must be data set/label; {nearest(network, networks)}"

@@ -28,7 +28,7 @@ def code_of(stage: str) -> list[str]:
         every = [
             f.relative_to(PACKAGE)
             for f in (PACKAGE / folder).rglob("*")
-            if f.suffix in (".py", ".csv")
+            if f.is_file() and "__pycache__" not in f.parts
         ]
         if folder.parts and len(inside) > MOST_OF_A_FOLDER * len(every):
             found.append(folder.as_posix())

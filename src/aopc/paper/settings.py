@@ -141,8 +141,8 @@ class ControlSettings:
         self, explainers: Sequence[str], protocol: Protocol
     ) -> list[tuple[Condition, list[str]]]:
         """Each condition with the explainers that are judged under it."""
-        further = [e for e in self.explainers if e not in explainers]
-        names = [r for r in self.removals if r != protocol.removal]
+        further = list(dict.fromkeys(e for e in self.explainers if e not in explainers))
+        names = dict.fromkeys(r for r in self.removals if r != protocol.removal)
         found = [condition_named(name) for name in names]
         if self.dropout:
             found.append(CONDITIONS[DROPOUT])

@@ -75,7 +75,9 @@ class LabelMap:
     def __post_init__(self) -> None:
         labels = np.asarray(self.region_of_pixel)
         whole = labels.ndim == 2 and labels.size and np.issubdtype(labels.dtype, np.integer)
-        if not whole or labels.min() < 0 or not np.bincount(labels.ravel()).all():
+        # There are no more regions than pixels, and a larger label would take the memory of so many.
+        possible = whole and labels.min() >= 0 and labels.max() < labels.size
+        if not possible or not np.bincount(labels.astype(np.int64).ravel()).all():
             raise InputError(
                 "a label map must be (H, W) of integers, the regions numbered from 0 without a gap; got"
                 f" {labels.dtype} of shape {labels.shape}"
@@ -105,8 +107,8 @@ class LabelMap:
 
     def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
         labels = self.region_of_pixel.ravel()
-        flat = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
-        found = [np.bincount(labels, weights=h, minlength=self.count) for h in flat]
+        maps = heatmaps.astype(np.float64)
+        found = [np.bincount(labels, weights=h.ravel(), minlength=self.count) for h in maps]
         return np.stack(found) if found else np.zeros((0, self.count))
 
     def check_steps(self, steps: int) -> None:

@@ -5,7 +5,6 @@ import pytest
 from aopc.base.errors import InputError
 from aopc.data.downloads.source import Source
 
-
 MD5 = "md5:" + 16 * "0a"
 
 

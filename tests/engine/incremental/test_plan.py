@@ -8,9 +8,8 @@ from aopc.models.caffe.networks import caffenet
 from aopc.perturbation.partition import Grid
 
 
-def test_caffenets_step_costs_what_was_calculated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caffenets_step_costs_what_was_calculated() -> None:
     """The design's figure counts windows at their mean size, 0.20; ours have one size a class."""
-    monkeypatch.undo()
     torch.manual_seed(0)
     model = caffenet().eval()
     with torch.inference_mode():

@@ -62,6 +62,7 @@ def test_prepacked_convolutions_are_convolutions(
             torch.testing.assert_close(found.double(), expected, rtol=5e-2, atol=5e-2)
 
 
+@pytest.mark.usefixtures("always")
 def test_convolutions_are_prepacked_where_torch_can(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one by one in vain, and the ordinary way gives the same."""
     model, x = small_network().eval(), images(2, 13, 13)

@@ -1,92 +1,19 @@
 """Caffe's files: what is read, and what is refused."""
 
-import copy
-import gzip
-import hashlib
-import io
-import logging
-import os
-import pickle
-import random
 import struct
 import subprocess
 import sys
-import tarfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from PIL import Image
-from torch import nn
-from torch.nn import functional
 
 import aopc
-import reference
-from aopc.base.checked import checked
 from aopc.base.errors import InputError
-from aopc.base.names import resolve
-from aopc.base.random import Stream
-from aopc.data.dataset import Dataset
-from aopc.data.downloads import fetch as fetching
-from aopc.data.downloads.archives import read_members, unpack_subset
-from aopc.data.downloads.fetch import File, fetch
-from aopc.data.downloads.source import Source
-from aopc.data.folder import image_folder, read_classes
-from aopc.data.sources import SOURCES, ilsvrc2012, places, sun397, torchvision_sets
-from aopc.data.sources.digits import digits
-from aopc.data.sources.drawn import CLASSES, STYLES, drawn
-from aopc.data.sources.own import own_images
-from aopc.data.sources.sun397 import shared_categories
-from aopc.data.subset import Subset
-from aopc.engine import choice
-from aopc.engine.choice import Runners
-from aopc.engine.incremental import plan, prepacked
-from aopc.engine.incremental.plan import plan_network
-from aopc.engine.incremental.prepacked import PrepackedConvolution
-from aopc.engine.incremental.windows import Slide, Spans
-from aopc.engine.setup import Setup
-from aopc.experiment.estimate import CurveCost, Estimate, calibrate_curves, duration, forwards, trajectories
-from aopc.explainers.registry import EXPLAINERS
-from aopc.explainers.run import heatmaps_of
-from aopc.measures.aopc import aopc_curves
-from aopc.measures.complexity import RENDERINGS, complexity_columns, render, zero_heatmaps
-from aopc.measures.statistics.bootstrap import bootstrap_mean
-from aopc.measures.statistics.correlation import rank_correlation
-from aopc.measures.statistics.stopping import StoppingRule, VarianceComponents, variance_components
-from aopc.measures.summary import Summary
 from aopc.models.caffe.caffemodel import read_layers, read_mean
-from aopc.models.caffe.networks import Inception, alexnet, caffenet, googlenet
-from aopc.models.caffe.published import CAFFE_WEIGHTS, weights_named
-from aopc.models.caffe.weights import fitting_architecture, load_caffe_network, load_caffe_weights
-from aopc.models.dropout import active_dropout
-from aopc.models.inference import predict
-from aopc.models.load import load_torchvision_model
-from aopc.models.network import Layout, Network, build, save_network, stored_network
-from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
-from aopc.models.recipe import TrainingSettings
-from aopc.models.training import _folded, _with_batch_norm, train
-from aopc.models.zoo import ARCHITECTURES
-from aopc.models.zoo.normalisation import ChannelNorm
-from aopc.models.zoo.small_caffenet import small_caffenet
-from aopc.perturbation.curves import Curves
-from aopc.perturbation.order import RANDOM, Ranking, heatmap_orders, random_orders
-from aopc.perturbation.partition import Grid
-from aopc.perturbation.protocol import Protocol
-from aopc.perturbation.removal import REMOVALS
-from aopc.perturbation.value_range import ValueRange
-from both_ways import both, require_incremental
-from caffe_files import MESSAGES, blob, caffemodel, layers_of, nested, one_blob, some_layers, varint, write_network, LAYER, BLOBS, SHAPE, DATA
-from conftest import Recorder, images, small_network
-from file_server import FileServer, file_server
-from image_files import greys, jpeg, picture, source, tar
+from caffe_files import BLOBS, DATA, LAYER, MESSAGES, SHAPE, blob, caffemodel, nested, varint
 
 
 def some_layers(seed: int = 0) -> list:
@@ -234,8 +161,7 @@ def test_hostile_files_cost_a_multiple_of_their_size(tmp_path: Path, content: by
     (tmp_path / "x").write_bytes(content)
     script = (
         "import resource, time, aopc\n"
-        "from aopc.models.caffe import caffemodel
-"
+        "from aopc.models.caffe import caffemodel\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
         "before, started = peak(), time.process_time()\n"
         "try: aopc.read_caffemodel('x')\n"

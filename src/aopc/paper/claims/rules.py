@@ -48,6 +48,10 @@ class Claim:
 
     Attributes
     ----------
+    on_panels
+        Whether it is about the paper's data sets.
+    read
+        The readings.
     id, says
         As shared by all who speak of it, and the paper's sentence in our words.
     estimand
@@ -58,117 +62,171 @@ class Claim:
         What all readings must show.
     shown_in
         The figure or table that shows it.
-    read
-        The readings.
-    on_panels
-        Whether it is about the paper's data sets.
     """
 
+    on_panels: bool
+    read: Callable[[Evidence], Found]
     id: str
     says: str
     estimand: str
     test: str
     rule: str
     shown_in: str
-    read: Callable[[Evidence], Found]
-    on_panels: bool = True
 
 
-def _on_each_panel(
-    evidence: Evidence, read: Callable[[Evidence, str, Summary], list[Reading]], *wanted: str
-) -> Found:
-    found = Found()
-    for paper_name, panel in evidence.some_panels(*wanted).items():
-        found.add(read, evidence, paper_name, panel)
-    return found
+#: In the paper's order.
+CLAIMS: list[Claim] = []
+
+_AOPC = "paired difference in AOPC, score before softmax"
+_PAIRED = (
+    "Student's t test on paired differences under common noise; bootstrap interval over images"
+)
+_EACH = "on each data set"
 
 
-def _c1(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
-        return [evidence.lead(panel, LRP, r) for r in (*SENSITIVITIES, *DECONVOLUTIONS, RANDOM)]
-
-    return _on_each_panel(evidence, read)
+def _claim(*texts: str) -> Callable[[Callable[[Evidence], Found]], None]:
+    """Enter a claim that is not about the paper's data sets: its texts as of :class:`Claim`."""
+    return lambda read: CLAIMS.append(Claim(False, read, *texts))
 
 
-def _c2(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
-        return [evidence.lead(panel, epsilon, LRP) for epsilon in EPSILONS]
+def _claim_on_panels(
+    *texts: str, wanted: tuple[str, ...] = (), needed: tuple[str, ...] = ()
+) -> Callable[[Callable[[Evidence, str, Summary], list[Reading]]], None]:
+    """Enter a claim that is read panel by panel: on all, or those ``wanted``, where those ``needed`` are there."""
 
-    return _on_each_panel(evidence, read)
+    def enter(read: Callable[[Evidence, str, Summary], list[Reading]]) -> None:
+        def on_each(evidence: Evidence) -> Found:
+            found = Found()
+            for name in needed:
+                evidence.some_panels(name)
+            for name, panel in evidence.some_panels(*wanted).items():
+                found.add(read, evidence, name, panel)
+            return found
 
+        CLAIMS.append(Claim(True, on_each, *texts))
 
-def _c3(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
-        pairs = list(zip(DECONVOLUTIONS, SENSITIVITIES, strict=True))
-        return [evidence.lead(panel, d, other) for d, s in pairs for other in (s, RANDOM)]
-
-    return _on_each_panel(evidence, read)
-
-
-def _c4(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, paper_name: str, panel: Summary) -> list[Reading]:
-        readings = [evidence.lead(panel, other, SENSITIVITY) for other in (DECONVOLUTION, LRP)]
-        if paper_name == "ilsvrc2012":
-            return readings
-        # Curve-wise: at the first tenth of the steps, and at the end.
-        curves = panel.aopc_curves(SENSITIVITY) - panel.aopc_curves(RANDOM)
-        name, steps = evidence.name(panel), curves.shape[1] - 1
-        if paper_name == "places205":
-            early = max(1, math.ceil(steps / 10))
-            what = f"{SENSITIVITY} relative to random at step {early}, {name}"
-            readings.append(mean_reading(what, curves[:, early], seed=evidence.seed))
-        what = f"{SENSITIVITY} relative to random at step {steps}, {name}"
-        return [*readings, mean_reading(what, curves[:, -1], seed=evidence.seed, side="below")]
-
-    return _on_each_panel(evidence, read)
+    return enter
 
 
-def _c5(evidence: Evidence) -> Found:
+@_claim_on_panels(
+    "C1",
+    "LRP has the largest AOPC on all three data sets",
+    _AOPC,
+    _PAIRED,
+    f"{LRP} is above sensitivity and deconvolution (ℓ2 and ℓ∞) and random order {_EACH}",
+    "figure4",
+)
+def _c1(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
+    return [evidence.lead(panel, LRP, r) for r in (*SENSITIVITIES, *DECONVOLUTIONS, RANDOM)]
+
+
+@_claim_on_panels(
+    "C2",
+    "ε-LRP does slightly better than αβ-LRP",
+    _AOPC,
+    _PAIRED,
+    f"LRP with ε = 0.01 and with ε = 100 are above α = 2, β = −1 {_EACH}",
+    "figure4",
+)
+def _c2(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
+    return [evidence.lead(panel, epsilon, LRP) for epsilon in EPSILONS]
+
+
+@_claim_on_panels(
+    "C3",
+    "Deconvolution is the closest competitor, and well above random",
+    _AOPC,
+    _PAIRED,
+    f"deconvolution is above sensitivity under the same norm, and above random order, {_EACH}",
+    "figure4",
+)
+def _c3(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
+    pairs = list(zip(DECONVOLUTIONS, SENSITIVITIES, strict=True))
+    return [evidence.lead(panel, d, other) for d, s in pairs for other in (s, RANDOM)]
+
+
+@_claim_on_panels(
+    "C4",
+    "Sensitivity is the weakest; on SUN397 it falls below random, on MIT Places it starts above",
+    _AOPC,
+    _PAIRED,
+    f"sensitivity ℓ2 is below deconvolution ℓ2 and LRP {_EACH}; on SUN397 it is below random order at"
+    " the last step; on MIT Places above it at a tenth of the steps, and below at the last",
+    "figure4",
+)
+def _c4(evidence: Evidence, paper_name: str, panel: Summary) -> list[Reading]:
+    readings = [evidence.lead(panel, other, SENSITIVITY) for other in (DECONVOLUTION, LRP)]
+    if paper_name == "ilsvrc2012":
+        return readings
+    # Curve-wise: at the first tenth of the steps, and at the end.
+    curves = panel.aopc_curves(SENSITIVITY) - panel.aopc_curves(RANDOM)
+    name, steps = evidence.name(panel), curves.shape[1] - 1
+    if paper_name == "places205":
+        early = max(1, math.ceil(steps / 10))
+        what = f"{SENSITIVITY} relative to random at step {early}, {name}"
+        readings.append(mean_reading(what, curves[:, early], seed=evidence.seed))
+    what = f"{SENSITIVITY} relative to random at step {steps}, {name}"
+    return [*readings, mean_reading(what, curves[:, -1], seed=evidence.seed, side="below")]
+
+
+@_claim_on_panels(
+    "C5",
+    "AOPC is larger on ILSVRC2012 (objects) than on the two scene data sets",
+    "difference in mean AOPC relative to random, score before softmax",
+    "Welch's t test; bootstrap interval over the images of both panels",
+    "so for LRP, deconvolution ℓ2 and sensitivity ℓ2, against each scene data set",
+    "figure4",
+    wanted=("sun397", "places205"),
+    needed=("ilsvrc2012",),
+)
+def _c5(evidence: Evidence, _: str, scenes: Summary) -> list[Reading]:
     (objects,) = evidence.some_panels("ilsvrc2012").values()
-
-    def read(evidence: Evidence, _: str, scenes: Summary) -> list[Reading]:
-        readings = []
-        for explainer in (LRP, DECONVOLUTION, SENSITIVITY):
-            values = []
-            for panel in (objects, scenes):
-                require(panel, explainer)
-                lead = panel.aopc_curves(explainer)[:, -1] - panel.aopc_curves(RANDOM)[:, -1]
-                values.append(lead)
-            what = f"{explainer}, {evidence.name(objects)} minus {evidence.name(scenes)}"
-            readings.append(difference_reading(what, *values, seed=evidence.seed))
-        return readings
-
-    return _on_each_panel(evidence, read, "sun397", "places205")
+    readings = []
+    for explainer in (LRP, DECONVOLUTION, SENSITIVITY):
+        values = []
+        for panel in (objects, scenes):
+            require(panel, explainer)
+            lead = panel.aopc_curves(explainer)[:, -1] - panel.aopc_curves(RANDOM)[:, -1]
+            values.append(lead)
+        what = f"{explainer}, {evidence.name(objects)} minus {evidence.name(scenes)}"
+        readings.append(difference_reading(what, *values, seed=evidence.seed))
+    return readings
 
 
-def _c6(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, paper_name: str, panel: Summary) -> list[Reading]:
-        dropped = evidence.controls.get(paper_name, {}).get(DROPOUT)
-        if dropped is None:
-            raise CannotReadError(
-                f"{evidence.name(panel)} was not run with dropout active: its network has no dropout"
-                " layers, or params.yaml says controls.dropout: false"
-            )
-        require(panel, LRP, DECONVOLUTION, SENSITIVITY)
-        place = {name: i for i, name in enumerate(panel.curves[RANDOM]["random"].image_ids)}
-        rows = [place[name] for name in dropped[RANDOM].image_ids]
-        readings = []
-        for first, second in combinations((LRP, DECONVOLUTION, SENSITIVITY, RANDOM), 2):
-            off = (panel.aopc_curves(first) - panel.aopc_curves(second))[rows, -1]
-            without = mean_reading("", off, seed=evidence.seed)
-            if min(without.p_for, without.p_against) > SIGNIFICANCE / 2:
-                continue
-            ahead, behind = (first, second) if without.estimate > 0 else (second, first)
-            on = aopc_curves(dropped[ahead])[:, -1] - aopc_curves(dropped[behind])[:, -1]
-            what = f"{ahead} minus {behind} with dropout active, {evidence.name(panel)}"
-            readings.append(mean_reading(what, on, seed=evidence.seed))
-        if not readings:
-            raise CannotReadError(
-                f"no pair of methods differs on {evidence.name(panel)} without dropout"
-            )
-        return readings
-
-    return _on_each_panel(evidence, read)
+@_claim_on_panels(
+    "C6",
+    "With dropout active the ranking stays",
+    "paired difference in AOPC with dropout active, score before softmax",
+    _PAIRED,
+    "each pair of LRP, deconvolution ℓ2, sensitivity ℓ2 and random order that differs without"
+    f" dropout (p < {SIGNIFICANCE}) differs the same way with it, {_EACH}",
+    "choices",
+)
+def _c6(evidence: Evidence, paper_name: str, panel: Summary) -> list[Reading]:
+    dropped = evidence.controls.get(paper_name, {}).get(DROPOUT)
+    if dropped is None:
+        raise CannotReadError(
+            f"{evidence.name(panel)} was not run with dropout active: its network has no dropout"
+            " layers, or params.yaml says controls.dropout: false"
+        )
+    require(panel, LRP, DECONVOLUTION, SENSITIVITY)
+    place = {name: i for i, name in enumerate(panel.curves[RANDOM]["random"].image_ids)}
+    rows = [place[name] for name in dropped[RANDOM].image_ids]
+    readings = []
+    for first, second in combinations((LRP, DECONVOLUTION, SENSITIVITY, RANDOM), 2):
+        off = (panel.aopc_curves(first) - panel.aopc_curves(second))[rows, -1]
+        without = mean_reading("", off, seed=evidence.seed)
+        if min(without.p_for, without.p_against) > SIGNIFICANCE / 2:
+            continue
+        ahead, behind = (first, second) if without.estimate > 0 else (second, first)
+        on = aopc_curves(dropped[ahead])[:, -1] - aopc_curves(dropped[behind])[:, -1]
+        what = f"{ahead} minus {behind} with dropout active, {evidence.name(panel)}"
+        readings.append(mean_reading(what, on, seed=evidence.seed))
+    if not readings:
+        raise CannotReadError(
+            f"no pair of methods differs on {evidence.name(panel)} without dropout"
+        )
+    return readings
 
 
 def _complexity(
@@ -189,34 +247,54 @@ def _complexity(
     return [values[whole] for values in found]
 
 
-def _c7(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
-        readings = []
-        for measure, label in (("png_kb", "PNG"), ("jpeg_kb", "JPEG")):
-            for (low, small), (high, large) in (
-                (("LRP", LRP), ("deconvolution", DECONVOLUTION)),
-                (("deconvolution", DECONVOLUTION), ("sensitivity", SENSITIVITY)),
-            ):
-                one, other = _complexity(evidence, panel, measure, (small, large))
-                what = f"images with {low} < {high}, {label}, {evidence.name(panel)}"
-                readings.append(share_reading(what, one < other, bound=ALMOST_EVERY))
-        return readings
-
-    return _on_each_panel(evidence, read)
-
-
-def _c8(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
-        readings = []
-        for rival in (DECONVOLUTION, SENSITIVITY):
-            lrp, other = _complexity(evidence, panel, "entropy", (LRP, rival))
-            what = f"{rival} minus {LRP}, {evidence.name(panel)}"
-            readings.append(mean_reading(what, other - lrp, seed=evidence.seed))
-        return readings
-
-    return _on_each_panel(evidence, read)
+@_claim_on_panels(
+    "C7",
+    "File size: LRP < deconvolution < sensitivity, PNG and JPEG, for almost every image",
+    "share of images",
+    "exact binomial test; Clopper and Pearson's interval",
+    f"each of the two orders holds for more than {ALMOST_EVERY:.0%} of the images, in both formats,"
+    f" {_EACH}",
+    "figure5",
+)
+def _c7(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
+    readings = []
+    for measure, label in (("png_kb", "PNG"), ("jpeg_kb", "JPEG")):
+        for (low, small), (high, large) in (
+            (("LRP", LRP), ("deconvolution", DECONVOLUTION)),
+            (("deconvolution", DECONVOLUTION), ("sensitivity", SENSITIVITY)),
+        ):
+            one, other = _complexity(evidence, panel, measure, (small, large))
+            what = f"images with {low} < {high}, {label}, {evidence.name(panel)}"
+            readings.append(share_reading(what, one < other, bound=ALMOST_EVERY))
+    return readings
 
 
+@_claim_on_panels(
+    "C8",
+    "Entropy: LRP is below deconvolution and sensitivity",
+    "paired difference in entropy, bit",
+    _PAIRED,
+    f"deconvolution ℓ2 and sensitivity ℓ2 are above {LRP} {_EACH}",
+    "figure5",
+)
+def _c8(evidence: Evidence, _: str, panel: Summary) -> list[Reading]:
+    readings = []
+    for rival in (DECONVOLUTION, SENSITIVITY):
+        lrp, other = _complexity(evidence, panel, "entropy", (LRP, rival))
+        what = f"{rival} minus {LRP}, {evidence.name(panel)}"
+        readings.append(mean_reading(what, other - lrp, seed=evidence.seed))
+    return readings
+
+
+@_claim(
+    "C9",
+    "During training AOPC rises and falls with accuracy",
+    "Spearman's ρ of AOPC and test accuracy over checkpoints",
+    "permutation of the checkpoints, and bootstrap over images: the larger p. It takes checkpoints as"
+    " exchangeable, so two things that both rise all along pass it",
+    "ρ is above zero, over five checkpoints or more of one training run",
+    "figure7",
+)
 def _c9(evidence: Evidence) -> Found:
     if not evidence.trainings:
         raise CannotReadError("this profile follows no training (section checkpoints)")
@@ -276,24 +354,38 @@ def _beside_the_trend(evidence: Evidence, training: Training) -> str:
     return f"{training.title}: {', '.join(said)}"
 
 
-def _c10(evidence: Evidence) -> Found:
-    def read(evidence: Evidence, paper_name: str, panel: Summary) -> list[Reading]:
-        ratios = evidence.conservation.get(paper_name, {})
-        if LRP not in ratios:
-            raise CannotReadError(f"this profile has no heatmaps of {LRP}")
-        return [
-            mean_reading(
-                f"mean deviation of Σ h / f(x) from 1, {LRP}, {evidence.name(panel)}",
-                np.abs(ratios[LRP] - 1),
-                seed=evidence.seed,
-                bound=CONSERVED,
-                side="below",
-            )
-        ]
+@_claim_on_panels(
+    "C10",
+    "LRP conserves relevance: Σ_p h_p = f(x)",
+    "mean over images of the deviation of Σ_p h_p / f(x) from 1",
+    "Student's t test against the tolerance; bootstrap interval over images",
+    f"{LRP} is below {CONSERVED} {_EACH}",
+    "figure2",
+)
+def _c10(evidence: Evidence, paper_name: str, panel: Summary) -> list[Reading]:
+    ratios = evidence.conservation.get(paper_name, {})
+    if LRP not in ratios:
+        raise CannotReadError(f"this profile has no heatmaps of {LRP}")
+    return [
+        mean_reading(
+            f"mean deviation of Σ h / f(x) from 1, {LRP}, {evidence.name(panel)}",
+            np.abs(ratios[LRP] - 1),
+            seed=evidence.seed,
+            bound=CONSERVED,
+            side="below",
+        )
+    ]
 
-    return _on_each_panel(evidence, read)
 
-
+@_claim(
+    "C11",
+    "Without pooling layers deconvolution is not image-specific, LRP is",
+    "mean correlation of a heatmap with those of the same class",
+    "Student's t test against the bounds; bootstrap interval over images",
+    f"deconvolution's similarity is above {SAME_PICTURE} (the same picture), LRP's below"
+    f" {OTHER_PICTURE}",
+    "figure3",
+)
 def _c11(evidence: Evidence) -> Found:
     if evidence.specificity is None:
         raise CannotReadError("this profile has no network without pooling (section digits)")
@@ -314,118 +406,3 @@ def _c11(evidence: Evidence) -> Found:
             ),
         ]
     )
-
-
-_PAIRED = (
-    "Student's t test on paired differences under common noise; bootstrap interval over images"
-)
-_EACH = "on each data set"
-
-CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        "C1",
-        "LRP has the largest AOPC on all three data sets",
-        "paired difference in AOPC, score before softmax",
-        _PAIRED,
-        f"{LRP} is above sensitivity and deconvolution (ℓ2 and ℓ∞) and random order {_EACH}",
-        "figure4",
-        _c1,
-    ),
-    Claim(
-        "C2",
-        "ε-LRP does slightly better than αβ-LRP",
-        "paired difference in AOPC, score before softmax",
-        _PAIRED,
-        f"LRP with ε = 0.01 and with ε = 100 are above α = 2, β = −1 {_EACH}",
-        "figure4",
-        _c2,
-    ),
-    Claim(
-        "C3",
-        "Deconvolution is the closest competitor, and well above random",
-        "paired difference in AOPC, score before softmax",
-        _PAIRED,
-        f"deconvolution is above sensitivity under the same norm, and above random order, {_EACH}",
-        "figure4",
-        _c3,
-    ),
-    Claim(
-        "C4",
-        "Sensitivity is the weakest; on SUN397 it falls below random, on MIT Places it starts above",
-        "paired difference in AOPC, score before softmax",
-        _PAIRED,
-        f"sensitivity ℓ2 is below deconvolution ℓ2 and LRP {_EACH}; on SUN397 it is below random order at"
-        " the last step; on MIT Places above it at a tenth of the steps, and below at the last",
-        "figure4",
-        _c4,
-    ),
-    Claim(
-        "C5",
-        "AOPC is larger on ILSVRC2012 (objects) than on the two scene data sets",
-        "difference in mean AOPC relative to random, score before softmax",
-        "Welch's t test; bootstrap interval over the images of both panels",
-        "so for LRP, deconvolution ℓ2 and sensitivity ℓ2, against each scene data set",
-        "figure4",
-        _c5,
-    ),
-    Claim(
-        "C6",
-        "With dropout active the ranking stays",
-        "paired difference in AOPC with dropout active, score before softmax",
-        _PAIRED,
-        "each pair of LRP, deconvolution ℓ2, sensitivity ℓ2 and random order that differs without"
-        f" dropout (p < {SIGNIFICANCE}) differs the same way with it, {_EACH}",
-        "choices",
-        _c6,
-    ),
-    Claim(
-        "C7",
-        "File size: LRP < deconvolution < sensitivity, PNG and JPEG, for almost every image",
-        "share of images",
-        "exact binomial test; Clopper and Pearson's interval",
-        f"each of the two orders holds for more than {ALMOST_EVERY:.0%} of the images, in both formats,"
-        f" {_EACH}",
-        "figure5",
-        _c7,
-    ),
-    Claim(
-        "C8",
-        "Entropy: LRP is below deconvolution and sensitivity",
-        "paired difference in entropy, bit",
-        _PAIRED,
-        f"deconvolution ℓ2 and sensitivity ℓ2 are above {LRP} {_EACH}",
-        "figure5",
-        _c8,
-    ),
-    Claim(
-        "C9",
-        "During training AOPC rises and falls with accuracy",
-        "Spearman's ρ of AOPC and test accuracy over checkpoints",
-        "permutation of the checkpoints, and bootstrap over images: the larger p. It takes checkpoints as"
-        " exchangeable, so two things that both rise all along pass it",
-        "ρ is above zero, over five checkpoints or more of one training run",
-        "figure7",
-        _c9,
-        on_panels=False,
-    ),
-    Claim(
-        "C10",
-        "LRP conserves relevance: Σ_p h_p = f(x)",
-        "mean over images of the deviation of Σ_p h_p / f(x) from 1",
-        "Student's t test against the tolerance; bootstrap interval over images",
-        f"{LRP} is below {CONSERVED} {_EACH}",
-        "figure2",
-        _c10,
-    ),
-    Claim(
-        "C11",
-        "Without pooling layers deconvolution is not image-specific, LRP is",
-        "mean correlation of a heatmap with those of the same class",
-        "Student's t test against the bounds; bootstrap interval over images",
-        f"deconvolution's similarity is above {SAME_PICTURE} (the same picture), LRP's below"
-        f" {OTHER_PICTURE}",
-        "figure3",
-        _c11,
-        on_panels=False,
-    ),
-)

@@ -39,7 +39,8 @@ class Imputer:
         InputError
             If the shape is another.
         """
-        found = np.asarray(self.impute(image, removed, values, stream))
+        # Copies, since a user's function may write into what it is given.
+        found = np.asarray(self.impute(image.copy(), removed.copy(), values, stream))
         return np.where(removed, checked_shape(found, image), image).astype(np.float32)
 
 

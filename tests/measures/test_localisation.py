@@ -1,0 +1,28 @@
+"""Heatmaps against masks of what the label names."""
+
+import numpy as np
+import pytest
+
+from aopc.measures.localisation import pointing_game, relevance_mass
+
+
+def test_relevance_mass_and_pointing_game_by_hand() -> None:
+    maps = np.array(
+        [[[3.0, 1.0], [-9.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0]], [[1.0, 5.0], [1.0, 1.0]]]
+    )
+    masks = np.array([[[True, False], [True, False]]] * 3)
+    np.testing.assert_allclose(relevance_mass(maps, masks), [0.75, np.nan, 0.25])
+    np.testing.assert_array_equal(pointing_game(maps, masks), [1.0, np.nan, 0.0])
+    assert np.isnan(relevance_mass(maps, np.zeros_like(masks))).all()
+    broken = maps.copy()
+    broken[0, 0, 0] = np.nan
+    assert np.isnan(relevance_mass(broken, masks)[0])
+    assert np.isnan(pointing_game(broken, masks)[0])
+
+
+def test_relevance_mass_of_nothing_known_is_the_objects_share() -> None:
+    maps = np.random.default_rng(0).random((200, 16, 16))
+    masks = np.zeros((200, 16, 16), dtype=bool)
+    masks[:, :4] = True
+    assert relevance_mass(maps, masks).mean() == pytest.approx(0.25, abs=0.01)
+    assert pointing_game(maps, masks).mean() == pytest.approx(0.25, abs=0.1)

@@ -1,0 +1,43 @@
+"""Whether heatmaps belong to their images: how like they are to others of the class."""
+
+import numpy as np
+import pytest
+
+from aopc.measures.specificity import similarity_to_others, with_their_spread
+from aopc.measures.statistics.hypotheses import mean_reading
+
+
+def test_similarity_is_the_mean_correlation_with_the_others() -> None:
+    generator = np.random.default_rng(0)
+    maps, classes = generator.standard_normal((7, 4, 4)), np.array([0, 0, 0, 1, 1, 2, 0])
+    maps[6] = 1.0  # no picture at all
+    found = similarity_to_others(maps, classes)
+    r = np.corrcoef(maps[:6].reshape(6, -1))
+    np.testing.assert_allclose(found[:3], [(r[i, :3].sum() - 1) / 2 for i in range(3)])
+    np.testing.assert_allclose(found[3:5], r[3, 4])
+    assert np.isnan(found[5:]).all()
+    np.testing.assert_allclose(similarity_to_others(5 * maps + 2, classes)[:5], found[:5])
+
+
+def test_similar_heatmaps_are_not_independent() -> None:
+    """The interval of the mean similarity covers its true value about as often as it says."""
+    generator = np.random.default_rng(0)
+    classes = np.repeat(np.arange(4), 12)
+    covered, trials = 0, 150
+    truth = np.mean(
+        [similarity_to_others(_heatmaps(generator, classes), classes).mean() for _ in range(400)]
+    )
+    for _ in range(trials):
+        found = similarity_to_others(_heatmaps(generator, classes), classes)
+        values = with_their_spread(found, classes)
+        assert values.mean() == pytest.approx(found.mean())
+        reading = mean_reading("x", values, seed=0)
+        covered += reading.low <= truth <= reading.high
+    assert covered / trials > 0.87  # the plain spread covers 70 %
+
+
+def _heatmaps(generator: np.random.Generator, classes: np.ndarray) -> np.ndarray:
+    """Pictures that share a part of varying strength."""
+    common = np.random.default_rng(1).standard_normal((classes.max() + 1, 5, 5))
+    strength = generator.uniform(0, 2, len(classes))[:, None, None]
+    return strength * common[classes] + generator.standard_normal((len(classes), 5, 5))

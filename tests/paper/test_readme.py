@@ -1,0 +1,54 @@
+"""The README's table of results."""
+
+import json
+
+import pytest
+import yaml
+
+from aopc.base.errors import InputError
+from aopc.paper.claims.judge import judge
+from aopc.paper.claims.rules import CLAIMS
+from aopc.paper.readme import BEGIN, END, results_table, with_results
+from made_up import evidence
+from pipeline import ROOT
+
+
+def test_the_readmes_table_has_a_row_a_claim_and_the_papers_ratios() -> None:
+    true = evidence()
+    metrics = {
+        p.name: {
+            e: {"png_kb": size, "jpeg_kb": size}
+            for e, size in (
+                ("sensitivity-l2", 2.0),
+                ("deconvolution-l2", 1.5),
+                ("lrp-alpha2-beta1", 1.0),
+            )
+        }
+        for p in true.panels.values()
+    }
+    stands_for = {name: p.name for name, p in true.panels.items()}
+    table = results_table(judge(true), metrics, stands_for)
+    lines = table.splitlines()
+    assert len(lines) == 2 + len(CLAIMS) + 4
+    assert all(line.count("|") == 6 for line in lines)
+    # 154 / 183, 154 / 177 and 155 / 183 in the paper's Table I.
+    assert "0.84 / 0.87 / 0.85 | 0.50 / 0.50 / 0.50 | -0.34 / -0.37 / -0.35" in table
+
+
+def test_readme_shows_the_results_of_the_last_run() -> None:
+    panels = yaml.safe_load((ROOT / "params.yaml").read_text())["panels"]
+    stands_for = {p["stands_for"]: name for name, p in panels.items() if "stands_for" in p}
+    claims, metrics = (
+        json.loads((ROOT / "reports" / name).read_text())
+        for name in ("claims.json", "metrics.json")
+    )
+    table = results_table(claims, metrics, stands_for)
+    assert table == (ROOT / "reports" / "results.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    assert with_results(readme, table) == readme
+
+
+def test_readme_without_marks_is_said() -> None:
+    assert with_results(f"a\n{BEGIN}old\n{END}b\n", "new\n") == f"a\n{BEGIN}new\n{END}b\n"
+    with pytest.raises(InputError, match="lacks the marks"):
+        with_results("no marks", "table")

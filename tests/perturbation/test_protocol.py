@@ -1,0 +1,104 @@
+"""The settings of region perturbation, its conditions, and published protocols."""
+
+from typing import Any
+
+import pytest
+
+import aopc
+from aopc.perturbation.order import RANDOM
+from aopc.perturbation.presets import PRESETS, preset_named
+from aopc.perturbation.protocol import (
+    CONDITIONS,
+    DROPOUT,
+    LERF,
+    MAIN,
+    SPATIAL,
+    Condition,
+    Protocol,
+    condition_named,
+)
+from aopc.perturbation.removal import REMOVALS
+
+
+def test_the_defaults_are_the_papers() -> None:
+    """Samek et al., section III.B: regions of 9 × 9, 100 steps, 10 repeats, uniform noise."""
+    found = Protocol()
+    assert (found.region_size, found.steps, found.repeats) == (9, 100, 10)
+    assert (found.removal, found.orders, found.dtype) == ("uniform", ("morf",), "float32")
+    assert preset_named("samek2016").protocol == found
+    assert [c.name for c in preset_named("tnnls2017").conditions] == [
+        "lerf", "dirichlet", "mean", "blur",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"orders": ()}, "morf, lerf or both; got none"),
+        ({"orders": ("morf", "random")}, "morf, lerf or both; got morf, random"),
+        ({"region_size": 0}, "at least 1 pixel"),
+        ({"repeats": 0}, "at least 1"),
+        ({"random_orders": 0}, "at least 1"),
+        ({"places": -1}, "0 or more; got -1"),
+        ({"dtype": "float23"}, "did you mean 'float32'"),
+    ],
+)
+def test_impossible_settings_are_said(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(aopc.InputError, match=said) as caught:
+        Protocol(**change)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_a_heatmap", "at_random"),
+    [
+        ({"repeats": 10}, 10, 10),
+        ({"repeats": 3, "random_orders": 5}, 3, 6),
+        ({"repeats": 10, "random_orders": 4}, 10, 10),
+        ({"repeats": 2, "orders": ("morf", "lerf")}, 4, 2),
+        ({"repeats": 2, "places": 3}, 6, 2),
+    ],
+)
+def test_trajectories_are_counted(
+    settings: dict[str, Any], of_a_heatmap: int, at_random: int
+) -> None:
+    protocol = Protocol(**settings)
+    assert protocol.trajectories("lrp-epsilon-100") == of_a_heatmap
+    assert protocol.trajectories(RANDOM) == at_random
+    assert protocol.orders_of(RANDOM) == ("random",)
+
+
+def test_conditions_change_what_their_names_say_and_nothing_else() -> None:
+    base = Protocol(5, 20, 3, removal="mean", seed=4)
+    assert condition_named(MAIN).of(base) == base
+    for name, changed in (
+        (LERF, {"orders": ("lerf",)}),
+        (DROPOUT, {"dropout": True}),
+        (SPATIAL, {"places": 1}),
+        *((name, {"removal": name}) for name in REMOVALS),
+    ):
+        found = condition_named(name)
+        assert found.name == name
+        parameters = found.of(base).as_parameters()
+        assert parameters == base.as_parameters() | changed
+    assert set(CONDITIONS) == {MAIN, LERF, DROPOUT, SPATIAL, *REMOVALS}
+
+
+def test_random_order_has_no_lerf_and_no_places_of_its_own() -> None:
+    names = ["lrp", RANDOM]
+    assert condition_named(LERF).explainers(names) == ["lrp"]
+    assert condition_named(SPATIAL).explainers(names) == ["lrp"]
+    assert condition_named("blur").explainers(names) == names
+    assert Condition("fine", {"region_size": 2}).explainers(names) == names
+
+
+def test_unknown_conditions_and_protocols_are_said() -> None:
+    with pytest.raises(aopc.InputError, match="did you mean 'spatial'"):
+        condition_named("spacial")
+    with pytest.raises(aopc.InputError, match=r"the removal 'no\.such:function'"):
+        condition_named("no.such:function")
+    path = "aopc.perturbation.removal.fills:blur"
+    assert condition_named(path).of(Protocol()).removal == path
+    with pytest.raises(aopc.InputError, match="did you mean 'samek2016'"):
+        preset_named("samek2015")
+    assert set(PRESETS) == {"samek2016", "tnnls2017"}
