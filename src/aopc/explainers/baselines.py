@@ -9,7 +9,7 @@ def centre_first(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
 
     Photographs have their subject in the middle. Least relevant first, it is borders first. Values
     are 1 minus the distance from the centre in units of the image's half diagonal, 0 to 1. Shapes as in the
-    explainer contract (:mod:`aopc.explainers`).
+    explainer contract (:mod:`aopc.explainers.contract`).
     """
     height, width = images.shape[2:]
     y = torch.arange(height, device=images.device)[:, None] - (height - 1) / 2

@@ -13,7 +13,7 @@ def random(model: nn.Module, images: Tensor, targets: Tensor, *, seed: int = 0) 
 
     For the complexity measures. The baseline's perturbation curves do not rank these: they average
     over several random orders an image (:mod:`aopc.perturbation`). Shapes as in the explainer
-    contract (:mod:`aopc.explainers`).
+    contract (:mod:`aopc.explainers.contract`).
     """
     heatmaps = []
     for image in images:

@@ -15,7 +15,7 @@ def draw_figure4(table: Mapping[str, Sequence[Any]], panel_titles: Mapping[str, 
     Parameters
     ----------
     table
-        As :meth:`aopc.measures.summary.Panel.relative_table` gives it.
+        As :meth:`aopc.measures.summary.Summary.relative_table` gives it.
     panel_titles
         Data set → title, in the order of the panels.
     """

@@ -87,7 +87,7 @@ class StoppingRule:
     holds for the differences of every explainer to random (a sequential interval of fixed width: Chow
     and Robbins 1965, with a minimum and a correction for stopping at a variance that is too small by
     chance). The mean ± tolerance then covers the true mean in at least about 95 % of runs;
-    benchmarks/precision.py has the simulation.
+    benchmarks/tolerance.py has the simulation.
 
     Attributes
     ----------
