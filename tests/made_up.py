@@ -83,13 +83,9 @@ def evidence() -> Evidence:
         panels=panels,
         titles={"ilsvrc2012": "Objects", "sun397": "Scenes", "places205": "Places"},
         controls={
-            name: {"dropout": {e: next(iter(c.values())) for e, c in p.curves.items()}}
-            for name, p in panels.items()
+            name: {"dropout": {e: next(iter(c.values())) for e, c in p.curves.items()}} for name, p in panels.items()
         },
-        conservation={
-            name: {"lrp-alpha2-beta1": 1 + 0.01 * generator.standard_normal(IMAGES)}
-            for name in panels
-        },
+        conservation={name: {"lrp-alpha2-beta1": 1 + 0.01 * generator.standard_normal(IMAGES)} for name in panels},
         trainings={"objects": training},
         specificity={
             "deconvolution-l2": 1 - 1e-6 * generator.random(80),

@@ -12,19 +12,29 @@ from aopc.paper.tracking.store import EXPERIMENT
 ROOT = Path(__file__).parents[1]
 
 
-def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder with this environment's programs."""
+def settings(**more: str) -> dict[str, str]:
+    """The environment of commands: this one's programs, and no telemetry."""
     scripts = str(Path(sys.executable).parent)
-    settings = {
+    return {
         **os.environ,
         "PATH": scripts + os.pathsep + os.environ["PATH"],
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_NUM_THREADS": "1",
-        **environment,
+        **more,
     }
+
+
+def execute(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder with this environment's programs."""
     return subprocess.run(
-        command, cwd=folder, env=settings, capture_output=True, text=True, timeout=400, check=False
+        command,
+        cwd=folder,
+        env=settings(**environment),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
     )
 
 

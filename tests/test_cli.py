@@ -142,12 +142,8 @@ def test_bad_files_end_in_one_line(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["inputs"]
 
 
-def test_users_explainer_by_dotted_path(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "mine.py").write_text(
-        "def edges(model, images, targets):\n    return images.std(1)\n"
-    )
+def test_users_explainer_by_dotted_path(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("def edges(model, images, targets):\n    return images.std(1)\n")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     arguments = options(inputs, out, explainers="mine:edges")
@@ -157,9 +153,7 @@ def test_users_explainer_by_dotted_path(
     assert "abpc" in metrics["mine:edges"]
 
 
-def test_a_caffemodel_is_evaluated(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_caffemodel_is_evaluated(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aopc.models.network import build
 
     torch.manual_seed(0)
@@ -196,11 +190,15 @@ def test_a_caffemodel_is_evaluated(
         ({"conditions": "lerf,mean,lerf"}, {"random_orders": 3}, ["lerf", "mean"]),
         (
             {"protocol": "tnnls2017"},
-            {"random_orders": 3},
-            ["lerf", "dirichlet", "mean", "blur"],
+            {"random_orders": 3, "orders": ("morf", "lerf")},
+            ["dirichlet", "mean", "blur"],
         ),
         # What is named takes the place of the protocol's own.
-        ({"protocol": "tnnls2017", "conditions": "spatial"}, {"random_orders": 3}, ["spatial"]),
+        (
+            {"protocol": "tnnls2017", "conditions": "spatial"},
+            {"random_orders": 3, "orders": ("morf", "lerf")},
+            ["spatial"],
+        ),
     ],
 )
 def test_options_become_a_protocol_and_conditions(
@@ -229,9 +227,7 @@ def test_options_become_a_protocol_and_conditions(
     assert evaluation.tolerance is None
 
 
-def test_without_options_it_is_the_papers_protocol(
-    inputs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_options_it_is_the_papers_protocol(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Region size 9, 100 steps, 10 repeats (Samek et al., III.B), as the options' texts say."""
     asked: list[Any] = []
 

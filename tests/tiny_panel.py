@@ -43,17 +43,12 @@ def inputs(frames: np.ndarray) -> torch.Tensor:
 def shown_panel() -> dict[str, Any]:
     """The viewer's data, with the heatmaps and the curves that it was made of."""
     targets = np.array([1, 3])
-    maps = {
-        e: aopc.heatmaps(model(), inputs(pixels()), e, targets)
-        for e in ("sensitivity-l2", "lrp-epsilon-0.01")
-    }
+    maps = {e: aopc.heatmaps(model(), inputs(pixels()), e, targets) for e in ("sensitivity-l2", "lrp-epsilon-0.01")}
     images = Dataset(pixels(), None, IDS, ())
     subject = Subject("tiny", Network(model(), PREPROCESSING), images, targets)
     found = curves_under(PROTOCOL, subject, slice(0, 2), [*maps, "random"], maps)
     curves = {e: next(iter(by_order.values())) for e, by_order in found.items()}
-    panel = viewer_data(
-        "tiny", "Tiny pictures", PROTOCOL, PREPROCESSING, pixels(), IDS, ["a", "b"], maps, curves
-    )
+    panel = viewer_data("tiny", "Tiny pictures", PROTOCOL, PREPROCESSING, pixels(), IDS, ["a", "b"], maps, curves)
     return {"panel": panel, "maps": maps, "curves": curves}
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Context, Option, Typer
 
 from aopc.base.errors import InputError
 from aopc.base.machine import prepare
@@ -16,9 +16,7 @@ from aopc.base.machine import prepare
 if TYPE_CHECKING:
     from aopc.experiment.evaluate import Evaluation
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False
-)
+app = Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -29,69 +27,49 @@ def _commands() -> None:
 def _renamed(new: str) -> Any:
     """An option's former name, which is refused."""
 
-    def refuse(context: typer.Context, parameter: Any, value: str | None) -> None:
+    def refuse(context: Context, parameter: Any, value: str | None) -> None:
         if value is not None:
             raise InputError(f"the option {parameter.opts[0]} is called {new} now")
 
-    return typer.Option(hidden=True, callback=refuse)
+    return Option(hidden=True, callback=refuse)
 
 
 def _evaluation(
-    images: Annotated[Path, typer.Option(help="Folder of images, flat or with subfolders.")],
-    model: Annotated[str, typer.Option(help="Architecture, as torchvision.models calls it.")],
+    images: Annotated[Path, Option(help="Folder of images, flat or with subfolders.")],
+    model: Annotated[str, Option(help="Architecture, as torchvision.models calls it.")],
     weights: Annotated[
-        Path,
-        typer.Option(
-            help="State dict, as torch.save wrote it; or a .caffemodel (caffenet, alexnet, googlenet)."
-        ),
+        Path, Option(help="State dict, as torch.save wrote it; or a .caffemodel (caffenet, alexnet, googlenet).")
     ],
-    classes: Annotated[
-        Path | None,
-        typer.Option(help="Class ids in the order of the model's outputs, one a line."),
-    ] = None,
+    classes: Annotated[Path | None, Option(help="Class ids in the order of the model's outputs, one a line.")] = None,
     preprocessing: Annotated[
-        str | None, typer.Option(help="imagenet (torchvision's) or caffe; default: by the weights.")
+        str | None, Option(help="imagenet (torchvision's) or caffe; default: by the weights.")
     ] = None,
     explainers: Annotated[
-        str, typer.Option(help="Names with commas between them, package.module:function, or all.")
+        str, Option(help="Names with commas between them, package.module:function, or all.")
     ] = "all",
-    limit: Annotated[int | None, typer.Option(help="A seeded random sample of so many.")] = None,
-    first: Annotated[int | None, typer.Option(help="The first so many by name.")] = None,
-    protocol: Annotated[
-        str, typer.Option(help="samek2016 or tnnls2017 (LeRF and other removals too).")
-    ] = "samek2016",
+    limit: Annotated[int | None, Option(help="A seeded random sample of so many.")] = None,
+    first: Annotated[int | None, Option(help="The first so many by name.")] = None,
+    protocol: Annotated[str, Option(help="samek2016 or tnnls2017 (LeRF and other removals too).")] = "samek2016",
     region_size: Annotated[
-        int | None, typer.Option(help="Side of a region in pixels; default: the protocol's, 9.")
+        int | None, Option(help="Side of a region in pixels; default: the protocol's, 9.")
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Regions to remove, one a step; default: 100.")
-    ] = None,
-    repeats: Annotated[
-        int | None, typer.Option(help="Repeats with fresh noise; default: 10.")
-    ] = None,
+    steps: Annotated[int | None, Option(help="Regions to remove, one a step; default: 100.")] = None,
+    repeats: Annotated[int | None, Option(help="Repeats with fresh noise; default: 10.")] = None,
     random_orders: Annotated[
-        int | None,
-        typer.Option(help="Random orders an image for the baseline; default: repeats, at least 3."),
+        int | None, Option(help="Random orders an image for the baseline; default: repeats, at least 3.")
     ] = None,
-    lerf: Annotated[bool, typer.Option(help="Least relevant first too, for ABPC.")] = False,
-    removal: Annotated[
-        str | None, typer.Option(help="uniform, dirichlet, mean or blur; default: uniform.")
-    ] = None,
+    lerf: Annotated[bool, Option(help="Least relevant first too, for ABPC.")] = False,
+    removal: Annotated[str | None, Option(help="uniform, dirichlet, mean or blur; default: uniform.")] = None,
     conditions: Annotated[
-        str,
-        typer.Option(help="What else to judge under: lerf, dropout, spatial, removals, by commas."),
+        str, Option(help="What else to judge under: lerf, dropout, spatial, removals, by commas.")
     ] = "",
-    seed: Annotated[int, typer.Option(help="Of the sample, the noise and the bootstrap.")] = 0,
-    name: Annotated[
-        str | None, typer.Option(help="Of the data set; default: the folder's.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default: the best.")] = None,
+    seed: Annotated[int, Option(help="Of the sample, the noise and the bootstrap.")] = 0,
+    name: Annotated[str | None, Option(help="Of the data set; default: the folder's.")] = None,
+    device: Annotated[str | None, Option(help="cpu, cuda, …; default: the best.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images a forward pass; default: by size and device.")
+        int | None, Option(min=1, help="Images a forward pass; default: by size and device.")
     ] = None,
-    dtype: Annotated[
-        str, typer.Option(help="float32, tf32 (on GPUs that have it) or bfloat16.")
-    ] = "float32",
+    dtype: Annotated[str, Option(help="float32, tf32 (on GPUs that have it) or bfloat16.")] = "float32",
     arithmetic: Annotated[str | None, _renamed("--dtype")] = None,
 ) -> "Evaluation":
     """What to evaluate, from the options that ``evaluate`` and ``estimate`` share."""
@@ -112,8 +90,7 @@ def _evaluation(
         get_explainer(explainer)
     preset = preset_named(protocol)
     given = {"region_size": region_size, "steps": steps, "repeats": repeats, "removal": removal}
-    settings: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    settings |= {"seed": seed, "dtype": dtype}
+    settings: dict[str, Any] = {"seed": seed, "dtype": dtype} | {k: v for k, v in given.items() if v is not None}
     settings |= {"orders": ("morf", "lerf")} if lerf else {}
     judged = replace(preset.protocol, **settings)
     removal_named(judged.removal)
@@ -155,10 +132,9 @@ def _with_evaluation(command: Callable[..., None]) -> Callable[..., None]:
 @_with_evaluation
 def evaluate(
     evaluation: Any,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results"),
+    out: Annotated[Path, Option(help="Folder for the results.")] = Path("results"),
     tolerance: Annotated[
-        float | None,
-        typer.Option(help="Stop once AOPC relative to random is known to ± so much (score units)."),
+        float | None, Option(help="Stop once AOPC relative to random is known to ± so much (score units).")
     ] = None,
     precision: Annotated[str | None, _renamed("--tolerance")] = None,
 ) -> None:
@@ -176,8 +152,7 @@ def evaluate(
         ) from error
     for warning in outcome.warnings:
         print(f"aopc: {warning}", file=sys.stderr)
-    print(outcome_table(outcome))
-    print(f"wrote {out}")
+    print(f"{outcome_table(outcome)}\nwrote {out}")
 
 
 @app.command()
@@ -191,21 +166,18 @@ def estimate(evaluation: Any) -> None:
 
 @app.command()
 def plan(
-    profile: Annotated[Path, typer.Argument(help="Its folder or dvc.yaml.")] = Path(),
-    rate: Annotated[
-        float | None, typer.Option(min=1e-9, help="Forwards/s to reckon with; default: measure.")
-    ] = None,
+    profile: Annotated[Path, Argument(help="Its folder or dvc.yaml.")] = Path(),
+    rate: Annotated[float | None, Option(min=1e-9, help="Forwards/s to reckon with; default: measure.")] = None,
 ) -> None:
     """Say what a profile will download, need on disk and take in time, and do none of it."""
-    from aopc.paper.forecast import plan as planned
-    from aopc.paper.forecast import profile_folder
+    from aopc.paper import forecast
     from aopc.paper.params import read_settings
 
-    folder = profile_folder(profile)
+    folder = forecast.profile_folder(profile)
     if not folder.is_dir():
         raise InputError(f"there is no profile {profile}: give its folder, as in profiles/paper")
     with contextlib.chdir(folder):
-        print(planned(read_settings(), rate))
+        print(forecast.plan(read_settings(), rate))
 
 
 @app.command()

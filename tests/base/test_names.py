@@ -46,6 +46,8 @@ def test_few_names_are_all_listed_and_many_are_counted() -> None:
     many = [f"name-{i}" for i in range(MOST_LISTED + 1)]
     assert nearest("name-3", many).startswith("did you mean 'name-3'? Known: name-3")
     assert nearest("name-3", many).endswith(f"and {len(many) - 3} more")
+    # Where none is near, too, names are said.
+    assert nearest("xyz", many) == f"Known: name-0, name-1, name-2, and {len(many) - 3} more"
 
 
 def test_images_are_listed_by_name() -> None:

@@ -384,7 +384,17 @@ def test_settings_that_are_not_the_engines_are_said(
     heatmaps: object = x.sum(1)
     if "rankings" in options:
         count, grid = options.pop("rankings")
+        del options["order"]
         heatmaps = {"a": Ranking.at_random(grid, ["0", "1"][:count], 1, 1, 0)}
     with pytest.raises(aopc.InputError, match=said) as caught:
         aopc.perturbation_curves(network, x, heatmaps, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"order": "morf"}, {"order": "random"}, {"orders_per_image": 3}])
+def test_rankings_have_their_own_orders(network: nn.Module, change: dict) -> None:
+    rankings = {"a": Ranking.at_random(Grid(13, 13, 3), ["0", "1"], 1, 1, 0)}
+    with pytest.raises(aopc.InputError, match="leave out order and orders_per_image"):
+        aopc.perturbation_curves(
+            network, images(2, 13, 13), rankings, region_size=3, steps=1, repeats=1, **change
+        )

@@ -68,9 +68,7 @@ def test_conditions_compute_what_they_say() -> None:
         found = under(CONDITIONS[condition], LRP, subject, maps)
         np.testing.assert_array_equal(found.logits, expected.logits)
     random = under(CONDITIONS["mean"], "random", subject, None)
-    expected = aopc.perturbation_curves(
-        model, x, order="random", removal="mean", orders_per_image=2, **common
-    )
+    expected = aopc.perturbation_curves(model, x, order="random", removal="mean", orders_per_image=2, **common)
     np.testing.assert_array_equal(random.logits, expected.logits)
     placed = under(Condition("spatial", {"places": 2}), LRP, subject, maps)
     assert placed.logits.shape == (3, 2 * 2, 7)  # repeats × places
@@ -78,9 +76,7 @@ def test_conditions_compute_what_they_say() -> None:
     for number in range(2):
         shown = at_random_places(maps, grid, IDS, number=number, seed=0)
         expected = aopc.perturbation_curves(model, x, shown, **common)
-        np.testing.assert_array_equal(
-            placed.logits[:, 2 * number : 2 * number + 2], expected.logits
-        )
+        np.testing.assert_array_equal(placed.logits[:, 2 * number : 2 * number + 2], expected.logits)
     broken = maps.copy()
     broken[1] = np.nan
     found = under(CONDITIONS["spatial"], LRP, subject, broken)
@@ -110,9 +106,7 @@ def test_curves_depend_neither_on_other_explainers_nor_on_the_part(condition: st
 
 def dropping() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(3 * 13 * 13, 40), nn.ReLU(), nn.Dropout(0.5), nn.Linear(40, 3)
-    ).eval()
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 13 * 13, 40), nn.ReLU(), nn.Dropout(0.5), nn.Linear(40, 3)).eval()
 
 
 def test_under_dropout_the_heatmaps_are_of_the_thinned_network_too() -> None:

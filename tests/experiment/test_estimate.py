@@ -129,9 +129,7 @@ def test_calibration_finds_a_known_cost(monkeypatch: pytest.MonkeyPatch, steps: 
 
 
 @pytest.mark.parametrize("steps", [1, 2, 20])
-def test_a_job_too_small_to_be_timed_costs_something(
-    monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
+def test_a_job_too_small_to_be_timed_costs_something(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """A pause of the machine in the short runs: the longer run is not the slower one."""
     cost = calibrated(monkeypatch, Clock(0.0, 0.001, told=(0.1, 0.1, 0.1)), steps)
     assert cost.per_order == 0

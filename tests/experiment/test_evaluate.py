@@ -81,9 +81,7 @@ def test_results_never_replace_what_is_not_theirs(
 def test_an_explainer_that_is_never_finite_costs_only_itself(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "never.py").write_text(
-        "def nan(model, images, targets):\n    return images.sum(1) * float('nan')\n"
-    )
+    (tmp_path / "never.py").write_text("def nan(model, images, targets):\n    return images.sum(1) * float('nan')\n")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     assert run(monkeypatch, *options(inputs, out, explainers="never:nan,sensitivity-l2")) == 0
@@ -121,9 +119,7 @@ def test_a_killed_run_goes_on_with_the_same_result(
     same_files(tmp_path / "whole", tmp_path / "resumed")
 
 
-def test_other_settings_do_not_reuse_the_parts_of_a_killed_run(
-    inputs: Path, tmp_path: Path
-) -> None:
+def test_other_settings_do_not_reuse_the_parts_of_a_killed_run(inputs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         evaluate(evaluation_of(inputs, Counter(stop_at=250)), out)
@@ -153,9 +149,7 @@ def test_real_images_rank_lrp_above_random(real_data: Path, tmp_path: Path) -> N
     network, _ = load_network("squeezenet1_0", weights, "caffe")
     job = Evaluation(
         name="imagenet-sample",
-        folder=image_folder(real_data / "imagenet-sample" / "images").subset(
-            Subset(10, "sample", 1)
-        ),
+        folder=image_folder(real_data / "imagenet-sample" / "images").subset(Subset(10, "sample", 1)),
         network=network,
         explainers=["lrp-alpha2-beta1"],
         protocol=Protocol(9, 40, 1, 2, "uniform", 0),
@@ -168,9 +162,7 @@ def test_a_tolerance_stops_when_it_is_reached_and_says_when_not(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aopc.experiment.evaluate.PART_IMAGES", 2)
-    monkeypatch.setattr(
-        "aopc.experiment.evaluate.StoppingRule", lambda t: StoppingRule(t, every=2, least=2)
-    )
+    monkeypatch.setattr("aopc.experiment.evaluate.StoppingRule", lambda t: StoppingRule(t, every=2, least=2))
     job = evaluation_of(inputs, Counter())
     rough = evaluate(replace(job, tolerance=1e6), tmp_path / "rough")
     assert rough.warnings == []
@@ -185,10 +177,7 @@ def test_a_tolerance_stops_when_it_is_reached_and_says_when_not(
     assert "without a stop" in fine.warnings[0]
     # The same numbers as without the option: the order of work does not matter.
     plain = evaluate(job, tmp_path / "plain")
-    found, expected = (
-        json.loads((tmp_path / name / "metrics.json").read_text())["pets"]
-        for name in ("fine", "plain")
-    )
+    found, expected = (json.loads((tmp_path / name / "metrics.json").read_text())["pets"] for name in ("fine", "plain"))
     for explainer, values in expected.items():
         assert found[explainer]["aopc"] == pytest.approx(values["aopc"], rel=1e-5, abs=1e-6)
     assert plain.summary.explainers == fine.summary.explainers
@@ -201,9 +190,7 @@ def test_a_run_with_a_tolerance_is_asked_at_the_same_parts(
 ) -> None:
     """Killed and resumed, it stops at the same image."""
     monkeypatch.setattr("aopc.experiment.evaluate.PART_IMAGES", 2)
-    monkeypatch.setattr(
-        "aopc.experiment.evaluate.StoppingRule", lambda t: StoppingRule(t, every=2, least=4)
-    )
+    monkeypatch.setattr("aopc.experiment.evaluate.StoppingRule", lambda t: StoppingRule(t, every=2, least=4))
     whole = Counter()
     evaluate(replace(evaluation_of(inputs, whole), tolerance=1e6), tmp_path / "whole")
     killed = Counter(stop_at=int(0.7 * whole.seen))
@@ -305,10 +292,19 @@ def test_the_journal_versions_protocol_has_lerf_and_other_removals(
 ) -> None:
     out = tmp_path / "out"
     preset = PRESETS["tnnls2017"]
-    assert preset.protocol == PRESETS["samek2016"].protocol == Protocol()
+    assert PRESETS["samek2016"].protocol == Protocol()
+    assert preset.protocol == Protocol(orders=("morf", "lerf"))
     arguments = options(inputs, out, protocol="tnnls2017", explainers="sensitivity-l2", first="2")
     assert run(monkeypatch, *arguments) == 0
     found = {p.name for p in (out / "conditions").iterdir()}
-    assert found == {c.name for c in preset.conditions} == {"lerf", "dirichlet", "mean", "blur"}
+    assert found == {c.name for c in preset.conditions} == {"dirichlet", "mean", "blur"}
+    table = read_csv(out / "conditions.csv")
+    heatmaps = table["explainer"] == "sensitivity-l2"
+    both = read_curves(out / "conditions" / "mean" / "sensitivity-l2.parquet")
+    row = heatmaps & (table["condition"] == "mean")
+    assert table["abpc"][row] == pytest.approx(aopc.abpc(both["lerf"], both["morf"]), rel=1e-5)
+    assert np.isnan(table["abpc"][~heatmaps]).all()
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert "abpc" in next(iter(metrics.values()))["sensitivity-l2"]
     curves = read_curves(out / "conditions" / "blur" / "random.parquet")["random"]
     assert curves.logits.shape == (2, 3, 4)  # three random orders, three steps: the options' own

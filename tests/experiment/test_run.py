@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aopc.base.errors import InputError
@@ -21,9 +21,7 @@ from aopc.experiment.run import Done, Task, Unit, Work, run, slices
 from numbers_work import TABLE, UNITS, VALUES, Numbers, expected
 
 
-def files_of(
-    work: Work, folder: Path, *, executor: Executor | None = None, name: str = "joined"
-) -> dict[str, bytes]:
+def files_of(work: Work, folder: Path, *, executor: Executor | None = None, name: str = "joined") -> dict[str, bytes]:
     """The loop's results, joined: file name → content. Its parts are in ``folder/cache``."""
     out = folder / name
     with run(work, folder / "cache", executor=executor) as done:
@@ -64,9 +62,7 @@ def test_the_parts_are_joined_in_the_order_of_the_images(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug"), SystemExit(1)])
-def test_after_an_exception_finished_parts_are_used_again(
-    tmp_path: Path, error: BaseException
-) -> None:
+def test_after_an_exception_finished_parts_are_used_again(tmp_path: Path, error: BaseException) -> None:
     expected_files = files_of(Numbers(), tmp_path / "whole")
     killed = Numbers(before=failing_at(3, error))
     with pytest.raises(type(error)):
@@ -116,6 +112,7 @@ def test_a_part_that_was_being_written_is_not_taken_for_one(tmp_path: Path) -> N
     assert len(second.computed) == 3 * len(UNITS)
 
 
+@settings(deadline=None)
 @given(st.permutations(UNITS))
 def test_the_order_of_the_units_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, units: Sequence[Unit]
@@ -210,9 +207,7 @@ class Processes:
 
 
 @pytest.mark.parametrize("executor", [None, Local(), Reversed(), Processes()])
-def test_where_and_when_parts_are_computed_does_not_matter(
-    tmp_path: Path, executor: Executor | None
-) -> None:
+def test_where_and_when_parts_are_computed_does_not_matter(tmp_path: Path, executor: Executor | None) -> None:
     whole = files_of(Numbers(), tmp_path / "whole")
     assert files_of(Numbers(), tmp_path, executor=executor) == whole
     assert parts_in(tmp_path / "cache") == set()
@@ -254,7 +249,5 @@ def test_progress_counts_every_image_in_every_round(
 @given(st.integers(0, 50), st.integers(1, 9))
 def test_slices_cover_all_images_once(count: int, size: int) -> None:
     found = slices(count, size)
-    assert np.concatenate([[], *[np.arange(count)[s] for s in found]]).tolist() == list(
-        range(count)
-    )
+    assert np.concatenate([[], *[np.arange(count)[s] for s in found]]).tolist() == list(range(count))
     assert all(0 < s.stop - s.start <= size for s in found)

@@ -160,6 +160,4 @@ def test_curves_come_back_from_their_tables(tmp_path: Path) -> None:
     means = read_mean_curves(tmp_path / "3.parquet", tmp_path / "2.parquet")["morf"]
     assert means.image_ids == joined.image_ids
     assert means.logits.shape == (3, 1, 4)
-    np.testing.assert_allclose(
-        means.logits[:, 0], joined.logits.mean(axis=1, dtype=np.float64), rtol=1e-12
-    )
+    np.testing.assert_allclose(means.logits[:, 0], joined.logits.mean(axis=1, dtype=np.float64), rtol=1e-12)

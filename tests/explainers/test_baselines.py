@@ -19,9 +19,7 @@ def test_baselines_do_not_know_the_network() -> None:
     for name in ("centre-first", "image-edges"):
         a, b = (aopc.heatmaps(m, pictures(2, 13), name, [0, 1]) for m in (first, second))
         np.testing.assert_array_equal(a, b)
-    centre = aopc.heatmaps(
-        nn.Sequential(nn.Flatten(), nn.Linear(432, 2)), x, "centre-first", [0, 1]
-    )
+    centre = aopc.heatmaps(nn.Sequential(nn.Flatten(), nn.Linear(432, 2)), x, "centre-first", [0, 1])
     np.testing.assert_array_equal(centre[0], centre[1])
     np.testing.assert_allclose(centre[0], centre[0][::-1, ::-1], atol=1e-6)
     assert centre[0].min() == pytest.approx(0, abs=1e-6)

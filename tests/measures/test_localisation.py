@@ -7,9 +7,7 @@ from aopc.measures.localisation import pointing_game, relevance_mass
 
 
 def test_relevance_mass_and_pointing_game_by_hand() -> None:
-    maps = np.array(
-        [[[3.0, 1.0], [-9.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0]], [[1.0, 5.0], [1.0, 1.0]]]
-    )
+    maps = np.array([[[3.0, 1.0], [-9.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0]], [[1.0, 5.0], [1.0, 1.0]]])
     masks = np.array([[[True, False], [True, False]]] * 3)
     np.testing.assert_allclose(relevance_mass(maps, masks), [0.75, np.nan, 0.25])
     np.testing.assert_array_equal(pointing_game(maps, masks), [1.0, np.nan, 0.0])

@@ -24,9 +24,7 @@ def test_similar_heatmaps_are_not_independent() -> None:
     generator = np.random.default_rng(0)
     classes = np.repeat(np.arange(4), 12)
     covered, trials = 0, 150
-    truth = np.mean(
-        [similarity_to_others(_heatmaps(generator, classes), classes).mean() for _ in range(400)]
-    )
+    truth = np.mean([similarity_to_others(_heatmaps(generator, classes), classes).mean() for _ in range(400)])
     for _ in range(trials):
         found = similarity_to_others(_heatmaps(generator, classes), classes)
         values = with_their_spread(found, classes)

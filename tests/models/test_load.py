@@ -53,7 +53,7 @@ def test_real_squeezenet_recognises_real_images(real_data: Path) -> None:
     weights = real_data / "squeezenet" / "squeezenet1_0_ilsvrc2012.pt"
     model = load_torchvision_model("squeezenet1_0", weights, caffe=True)
     folder = image_folder(real_data / "imagenet-sample" / "images").subset(Subset(100, "sample"))
-    labels = np.array(folder.labels(read_classes(real_data / "imagenet-sample" / "classes.txt")))
+    labels = folder.labels(read_classes(real_data / "imagenet-sample" / "classes.txt"))
     images = [folder.load(name) for name in folder.ids]
 
     def accuracy(prepare: Preprocessing) -> float:

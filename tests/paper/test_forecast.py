@@ -10,9 +10,7 @@ from aopc.paper.params import read_settings
 from pipeline import ROOT
 
 
-def test_a_plan_names_every_file_and_says_how_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_names_every_file_and_says_how_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT / "profiles" / "paper")
     monkeypatch.setenv("AOPC_DOWNLOADS", str(tmp_path))
     (tmp_path / "bvlc_reference_caffenet.caffemodel").write_bytes(b"")

@@ -20,12 +20,11 @@ import torch
 import yaml
 from torch import nn
 
-from aopc.models import ARCHITECTURES
+from aopc.models.network import build
 from caffe_files import blob, write_network
 from file_server import FileServer, file_server
-from pipeline import execute, new_repository, ran
+from pipeline import ROOT, execute, new_repository, ran
 
-ROOT = Path(__file__).parents[1]
 CATEGORIES = ["a/abbey", "b/bakery/shop", "c/cathedral/indoor", "v/valley"]
 
 
@@ -55,7 +54,7 @@ class Published:
 
 def write_caffe(folder: Path, architecture: str, classes: int) -> bytes:
     torch.manual_seed(0)
-    model = ARCHITECTURES[architecture](classes=classes)
+    model = build(architecture, classes, {})
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
@@ -74,9 +73,7 @@ def published(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Publ
     places = {f"testSet_resize/{i:032x}.jpg": image for i, image in enumerate(images)}
     mean = blob(torch.full((1, 3, 8, 8), 110.0).numpy(), legacy=True).SerializeToString()
     network = {
-        "placesCNN_upgraded/places205CNN_iter_300000_upgraded.caffemodel": write_caffe(
-            folder, "caffenet", 205
-        ),
+        "placesCNN_upgraded/places205CNN_iter_300000_upgraded.caffemodel": write_caffe(folder, "caffenet", 205),
         "placesCNN_upgraded/places205CNN_mean.binaryproto": mean,
     }
     files = {
@@ -128,7 +125,7 @@ def settings_for(server: FileServer, published: Published) -> dict[str, Any]:
     params["digits"] |= {"images": 40}
     # The controls are tested on small networks; here, that they run on the paper's.
     params["controls"] |= {
-        "images": 2, "random_orders": 1, "removals": ["mean"], "surrogates": 1, "explainers": []
+        "images": 2, "random_orders": 1, "removals": ["mean"], "places": 1, "explainers": []
     }  # fmt: skip
     training = params["checkpoints"].pop("cifar10")
     params["checkpoints"]["mnist"] = training | {"network": "lenet", "images": 10, "repeats": 1}
@@ -150,8 +147,12 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = new_repository(tmp_path_factory.mktemp("clone"))
     folder = root / "profiles" / "paper"
     shutil.copytree(
-        ROOT / "profiles" / "paper", folder, ignore=shutil.ignore_patterns("data", ".*")
+        ROOT / "profiles" / "paper",
+        folder,
+        symlinks=True,  # as git clones them
+        ignore=shutil.ignore_patterns("data", ".*"),
     )
+    assert (folder / "dvc.yaml").is_symlink()
     return folder
 
 
@@ -163,9 +164,7 @@ def repro(profile: Path, *targets: str) -> subprocess.CompletedProcess[str]:
     return execute(profile.parents[1], "dvc", "repro", *(targets or ("profiles/paper/dvc.yaml",)))
 
 
-def test_from_nothing_to_the_figures(
-    profile: Path, server: FileServer, published: Published
-) -> None:
+def test_from_nothing_to_the_figures(profile: Path, server: FileServer, published: Published) -> None:
     write(profile, settings_for(server, published))
     # The connection breaks in the middle of the data and of the network.
     server.files["ilsvrc2012"].cut_after += [len(published.files["ilsvrc2012"]) // 2]
@@ -279,9 +278,7 @@ def test_bad_archives_end_in_one_line_and_leave_nothing(
     assert ran(done) == ["profiles/paper/dvc.yaml:datasets@ilsvrc2012"]
 
 
-def test_without_an_account_the_stage_says_what_to_do(
-    profile: Path, server: FileServer, published: Published
-) -> None:
+def test_without_an_account_the_stage_says_what_to_do(profile: Path, server: FileServer, published: Published) -> None:
     params = settings_for(server, published)
     params["datasets"]["ilsvrc2012"]["test"] = {"count": 6}
     shutil.rmtree(profile.parents[1] / "data" / "downloads", ignore_errors=True)

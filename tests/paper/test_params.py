@@ -226,9 +226,7 @@ def test_all_mistakes_are_said_at_once(
     ],
 )
 @pytest.mark.parametrize("value", ["bfloat16", 1, None])
-def test_former_settings_are_refused_with_their_new_names(
-    path: list[str], new: str, value: Any
-) -> None:
+def test_former_settings_are_refused_with_their_new_names(path: list[str], new: str, value: Any) -> None:
     section, old = path
     expected = [f"params.yaml: {section}: the setting {old!r} is called {new!r} now"]
     assert mistakes(changed(path, value)) == expected

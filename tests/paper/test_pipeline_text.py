@@ -17,9 +17,7 @@ STAGES_OF_DVC = yaml.safe_load(TEXT)["stages"]
 
 
 def test_the_code_that_stages_depend_on_is_up_to_date() -> None:
-    assert with_code(TEXT) == TEXT, (
-        "dvc.yaml lists other code than is imported: run `make pipeline`"
-    )
+    assert with_code(TEXT) == TEXT, "dvc.yaml lists other code than is imported: run `make pipeline`"
 
 
 def test_it_can_be_read_from_top_to_bottom() -> None:

@@ -38,10 +38,7 @@ def test_the_readmes_table_has_a_row_a_claim_and_the_papers_ratios() -> None:
 def test_readme_shows_the_results_of_the_last_run() -> None:
     panels = yaml.safe_load((ROOT / "params.yaml").read_text())["panels"]
     stands_for = {p["stands_for"]: name for name, p in panels.items() if "stands_for" in p}
-    claims, metrics = (
-        json.loads((ROOT / "reports" / name).read_text())
-        for name in ("claims.json", "metrics.json")
-    )
+    claims, metrics = (json.loads((ROOT / "reports" / name).read_text()) for name in ("claims.json", "metrics.json"))
     table = results_table(claims, metrics, stands_for)
     assert table == (ROOT / "reports" / "results.md").read_text()
     readme = (ROOT / "README.md").read_text()

@@ -43,9 +43,7 @@ def test_choices_and_the_spatial_control_add_up() -> None:
     assert found.images == ("a", "c")
     own = panel.aopc_curves("lrp-alpha2-beta1")[some, -1]
     np.testing.assert_allclose(found.values[PAPER]["lrp-alpha2-beta1"], own)
-    np.testing.assert_allclose(
-        found.values[MASS]["sensitivity-l2"], truth[MASS]["sensitivity-l2"][some]
-    )
+    np.testing.assert_allclose(found.values[MASS]["sensitivity-l2"], truth[MASS]["sensitivity-l2"][some])
     lerf = conditions["lerf"]["lrp-alpha2-beta1"].logits.astype(np.float64).mean(1).mean(1)
     morf = main["lrp-alpha2-beta1"]["morf"].logits[some].astype(np.float64).mean(1).mean(1)
     np.testing.assert_allclose(found.values[ABPC]["lrp-alpha2-beta1"], lerf - morf, rtol=1e-5)

@@ -26,9 +26,9 @@ def test_the_defaults_are_the_papers() -> None:
     assert (found.region_size, found.steps, found.repeats) == (9, 100, 10)
     assert (found.removal, found.orders, found.dtype) == ("uniform", ("morf",), "float32")
     assert preset_named("samek2016").protocol == found
-    assert [c.name for c in preset_named("tnnls2017").conditions] == [
-        "lerf", "dirichlet", "mean", "blur",
-    ]  # fmt: skip
+    journal = preset_named("tnnls2017")
+    assert journal.protocol == Protocol(orders=("morf", "lerf"))
+    assert [c.name for c in journal.conditions] == ["dirichlet", "mean", "blur"]
 
 
 @pytest.mark.parametrize(

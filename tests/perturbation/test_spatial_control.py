@@ -42,9 +42,7 @@ def _neighbours(scores: np.ndarray, grid: Grid, rows: int, columns: int) -> floa
     """Σ of products of neighbours on the torus: the same for maps that differ by place only."""
     whole = scores.reshape(grid.rows, grid.columns)[:rows, :columns]
     pairs = whole * np.roll(whole, 1, axis=0) + whole * np.roll(whole, 1, axis=1)
-    return (
-        float(pairs.sum()) if rows == columns else float((whole * np.roll(whole, 1, axis=0)).sum())
-    )
+    return float(pairs.sum()) if rows == columns else float((whole * np.roll(whole, 1, axis=0)).sum())
 
 
 def test_places_depend_on_image_and_number_only() -> None:

@@ -14,30 +14,16 @@ from aopc.base.names import nearest
 
 T = TypeVar("T")
 
-_STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
-
 
 def checked(
-    target: Callable[..., T],
-    where: str,
-    values: Any,
-    renamed: Mapping[str, str] | None = None,
-    /,
-    **added: Any,
+    target: Callable[..., T], where: str, values: Any, renamed: Mapping[str, str] | None = None, /, **added: Any
 ) -> T:
-    """Call a function, or make a dataclass, with a section of settings and what the program adds.
-
-    Parameters and errors as of :func:`validated`, and those of the target.
-    """
+    """Call a function, or make a dataclass, with settings (:func:`validated`) and what the program adds."""
     return target(**added, **validated(target, where, values, renamed, *added))
 
 
 def validated(
-    target: Callable[..., Any],
-    where: str,
-    values: Any,
-    renamed: Mapping[str, str] | None = None,
-    *added: str,
+    target: Callable[..., Any], where: str, values: Any, renamed: Mapping[str, str] | None = None, *added: str
 ) -> dict[str, Any]:
     """A section of settings as the arguments of what takes them.
 
@@ -45,10 +31,8 @@ def validated(
     ----------
     target
         What takes the settings; its annotations say of what types they are. An integer is a number too.
-    where
-        The section's place, for messages.
-    values
-        What the user wrote.
+    where, values
+        The section's place, for messages, and what the user wrote.
     renamed
         Former names of settings → their names.
     added
@@ -65,11 +49,10 @@ def validated(
     try:
         found = model.model_validate({str(name): value for name, value in values.items()})
     except ValidationError as error:
-        known, former = model.model_fields, renamed or {}
-        lines = [_said(problem, where, model, former) for problem in error.errors()]
         missing = [str(p["loc"][0]) for p in error.errors() if p["type"] == "missing"]
-        lines = [line for line in lines if line]
-        if missing and set(values) <= set(known):  # otherwise one of them is spelt wrong
+        others = [p for p in error.errors() if p["type"] != "missing"]
+        lines = [_said(problem, where, model, renamed or {}) for problem in others]
+        if missing and set(values) <= set(model.model_fields):  # otherwise one of them is spelt wrong
             lines.append(f"{where} lacks {', '.join(missing)}")
         raise InputError("\n".join(dict.fromkeys(lines))) from error
     given = {name: getattr(found, name) for name in values if name in model.model_fields}
@@ -81,31 +64,26 @@ def _model(target: Callable[..., Any], added: frozenset[str]) -> type[BaseModel]
     """A model of the parameters that users set."""
     hints = get_type_hints(target.__init__ if is_dataclass(target) else target)
     fields: dict[str, Any] = {}
-    config = _STRICT
+    extra: Literal["allow", "forbid"] = "forbid"
     for name, parameter in inspect.signature(target).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            config = ConfigDict(strict=True, extra="allow", arbitrary_types_allowed=True)
+            extra = "allow"
         elif name not in added:
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[name] = (_lenient(hints.get(name, Any)), default)
+            hint = hints.get(name, Any)
+            if get_origin(hint) is tuple:  # YAML's lists stand for tuples
+                hint = Annotated[hint, Strict(False)]
+            fields[name] = (hint, ... if parameter.default is inspect.Parameter.empty else parameter.default)
+    config = ConfigDict(strict=True, extra=extra, arbitrary_types_allowed=True)
     return create_model("Settings", __config__=config, **fields)
 
 
-def _lenient(hint: Any) -> Any:
-    """YAML's lists stand for tuples."""
-    return Annotated[hint, Strict(False)] if get_origin(hint) is tuple else hint
-
-
 def _said(problem: Any, where: str, model: type[BaseModel], renamed: Mapping[str, str]) -> str:
-    name, *_ = (str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return ""
-    if problem["type"] == "extra_forbidden":
-        if name in renamed:
-            return f"{where}: the setting {name!r} is called {renamed[name]!r} now"
-        return f"{where}: unknown setting {name!r}: {nearest(name, model.model_fields)}"
-    expected = words(model.model_fields[name].annotation)
-    return f"{where}.{name} must be {expected}; got {problem['input']!r}"
+    name, fields = str(problem["loc"][0]), model.model_fields
+    if problem["type"] != "extra_forbidden":
+        return f"{where}.{name} must be {words(fields[name].annotation)}; got {problem['input']!r}"
+    if name in renamed:
+        return f"{where}: the setting {name!r} is called {renamed[name]!r} now"
+    return f"{where}: unknown setting {name!r}: {nearest(name, fields)}"
 
 
 def words(hint: Any) -> str:
@@ -116,15 +94,16 @@ def words(hint: Any) -> str:
     >>> words(int | None), words(tuple[float, ...])
     ('an integer or null', 'a list, each of it a number')
     """
-    if get_origin(hint) is Annotated:
-        return words(get_args(hint)[0])
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(words(option) for option in get_args(hint))
-    if get_origin(hint) is Literal:
-        return " or ".join(map(repr, get_args(hint)))
-    if get_origin(hint) in (tuple, list):
-        return f"a list, each of it {words(get_args(hint)[0])}"
-    if get_origin(hint) is not None:
+    origin, options = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return words(options[0])
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(words, options))
+    if origin is Literal:
+        return " or ".join(map(repr, options))
+    if origin in (tuple, list):
+        return f"a list, each of it {words(options[0])}"
+    if origin is not None:
         return "a section of settings"
     names = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
     return "null" if hint in (None, type(None)) else names.get(hint, "another value")

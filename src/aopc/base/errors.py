@@ -4,6 +4,6 @@
 class InputError(ValueError):
     """Bad input from the user.
 
-    The message is one line that says what is wrong and what to do. Commands print it without a
-    traceback and exit with status 2.
+    The message is one line that says what is wrong and what to do. Commands print it without a traceback and exit
+    with status 2.
     """

@@ -23,8 +23,7 @@ _METADATA_KEY = b"aopc"
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, of the same suffix, to write to; it is renamed to ``path``
-    if all went well.
+    """A temporary path beside ``path``, of the same suffix, to write to; renamed to ``path`` if all went well.
 
     Raises
     ------
@@ -45,31 +44,32 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def table_origin(path: Path) -> dict[str, Any]:
     """The ``origin`` that :func:`write_table` was given; empty where there is no such file."""
-    if not path.is_file():
-        return {}
-    found = pq.read_schema(path).metadata or {}
+    found = (pq.read_schema(path).metadata or {}) if path.is_file() else {}
     return dict(json.loads(found.get(_METADATA_KEY, b"{}")))
 
 
 def write_table(
     path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], origin: Mapping[str, Any]
 ) -> None:
-    """Write columns of equal length as Parquet, with ``origin`` (:func:`aopc.base.provenance.metadata`) in its schema.
+    """Write columns of equal length as Parquet, with ``origin`` (of :mod:`aopc.base.provenance`) in its schema.
 
     An array of two dimensions becomes a column of lists.
     """
-    arrays = {name: _column(values) for name, values in columns.items()}
-    table = pa.table(arrays).replace_schema_metadata({_METADATA_KEY: json.dumps(dict(origin))})
+    table = pa.table({name: _column(values) for name, values in columns.items()})
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table.replace_schema_metadata(_metadata(origin)), temporary, compression="zstd")
 
 
 def join_tables(path: Path, parts: Sequence[Path], origin: Mapping[str, Any]) -> None:
     """Write the rows of several Parquet files with the same columns as one, part by part."""
-    schema = pq.read_schema(parts[0]).with_metadata({_METADATA_KEY: json.dumps(dict(origin))})
+    schema = pq.read_schema(parts[0]).with_metadata(_metadata(origin))
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
         for part in parts:
             file.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
+
+
+def _metadata(origin: Mapping[str, Any]) -> dict[bytes, str]:
+    return {_METADATA_KEY: json.dumps(dict(origin))}
 
 
 def _column(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
@@ -100,16 +100,14 @@ def concatenated(tables: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDAr
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal length as CSV, numbers with six significant digits."""
+    """Write columns of equal length as CSV, numbers with six significant digits, NaN as an empty cell."""
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        for row in zip(*columns.values(), strict=True):
-            writer.writerow(_cell(v) for v in row)
+        writer.writerows(map(_cell, row) for row in zip(*columns.values(), strict=True))
 
 
 def _cell(value: Any) -> Any:
-    """NaN becomes an empty cell."""
     if not isinstance(value, float):
         return value
     return f"{value:.6g}" if value == value else ""

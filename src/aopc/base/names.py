@@ -11,7 +11,7 @@ MOST_LISTED = 20
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not known: the nearest known ones, and all where they are few.
+    """A hint for a name that is not known: all known ones where they are few, else the nearest, or the first few.
 
     Examples
     --------
@@ -21,7 +21,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    listed = names if len(names) <= MOST_LISTED else [*close, f"and {len(names) - len(close)} more"]
+    shown = close or names[:3]
+    listed = names if len(names) <= MOST_LISTED else [*shown, f"and {len(names) - len(shown)} more"]
     return f"{hint}Known: {', '.join(listed)}"
 
 

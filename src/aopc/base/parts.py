@@ -1,8 +1,7 @@
 """Long computations in parts that survive a kill.
 
-A part is a folder under a key made of all that determines it. It is written under a temporary name and
-renamed, and is used again if the computation starts again. Parts are removed once the whole result
-is written.
+A part is a folder under a key made of all that determines it. It is written under a temporary name and renamed, and
+is used again if the computation starts again. Parts are removed once the whole result is written.
 """
 
 import shutil
@@ -22,7 +21,6 @@ class Parts:
         self._folder = folder
 
     def __contains__(self, name: str) -> bool:
-        """Whether the part is there."""
         return (self._folder / name).exists()
 
     def __call__(self, name: str, write: Callable[[Path], None]) -> Path:
@@ -39,17 +37,11 @@ class Parts:
 
 @contextmanager
 def parts(cache: Path, identity: str) -> Iterator[Parts]:
-    """A folder for the parts of one computation.
+    """A folder for the parts of one computation, in ``cache``, which is not under version control.
 
-    Another process with the same identity waits. The parts are removed at the end of the context,
-    and after an InputError in it, unless a file could not be written; not after anything else.
-
-    Parameters
-    ----------
-    cache
-        Where such folders lie; not under version control.
-    identity
-        A hash of all that determines the result (:func:`aopc.base.provenance.identity_hash`).
+    It is named by a hash of all that determines the result (:func:`aopc.base.provenance.identity_hash`). Another
+    process with the same identity waits. The parts are removed at the end of the context, and after an InputError in
+    it, unless a file could not be written; not after anything else.
     """
     folder = cache / identity
     cache.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 #: Is called with the number of images finished since the last call; parts of one count too.
 Progress = Callable[[float], object]
@@ -12,38 +13,24 @@ def silent(count: float) -> None:
     """Say nothing."""
 
 
-@contextmanager
-def progress_bar(total: int, label: str) -> Iterator[Progress]:
+def progress_bar(total: int, label: str) -> AbstractContextManager[Progress]:
     """A bar on standard error with images/s and the time left; now and then without a terminal."""
-    from tqdm import tqdm
+    form = (
+        "{desc}: {percentage:3.0f}% |{bar:20}| {n:.1f} of {total} images,"
+        " {rate_noinv_fmt}, {elapsed} gone, {remaining} left"
+    )
+    return _bar(total, label, unit=" images", bar_format=form)
 
-    quiet = not sys.stderr.isatty()
-    with tqdm(
-        total=total,
-        desc=label,
-        unit=" images",
-        bar_format="{desc}: {percentage:3.0f}% |{bar:20}| {n:.1f} of {total} images,"
-        " {rate_noinv_fmt}, {elapsed} gone, {remaining} left",
-        mininterval=10.0 if quiet else 0.1,
-        maxinterval=10.0,
-        file=sys.stderr,
-    ) as bar:
-        yield bar.update
+
+def byte_bar(total: int | None, label: str) -> AbstractContextManager[Progress]:
+    """A bar for bytes on standard error, with the rate and the time left."""
+    return _bar(total, label, unit="B", unit_scale=True)
 
 
 @contextmanager
-def byte_bar(total: int | None, label: str) -> Iterator[Progress]:
-    """A bar for bytes on standard error, with the rate and the time left."""
+def _bar(total: int | None, label: str, **form: Any) -> Iterator[Progress]:
     from tqdm import tqdm
 
-    quiet = not sys.stderr.isatty()
-    with tqdm(
-        total=total,
-        desc=label,
-        unit="B",
-        unit_scale=True,
-        mininterval=10.0 if quiet else 0.1,
-        maxinterval=10.0,
-        file=sys.stderr,
-    ) as bar:
+    seconds = 0.1 if sys.stderr.isatty() else 10.0
+    with tqdm(total=total, desc=label, mininterval=seconds, maxinterval=10.0, file=sys.stderr, **form) as bar:
         yield bar.update

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,10 +29,8 @@ def source_hash(name: object) -> str | None:
     """A hash of the file that a dotted path ``package.module:function`` leads to, None for our own names."""
     if not isinstance(name, str) or ":" not in name:
         return None
-    specification = importlib.util.find_spec(name.partition(":")[0])
-    if specification is None or specification.origin is None:
-        return None
-    return file_hash(Path(specification.origin))
+    found = importlib.util.find_spec(name.partition(":")[0])
+    return file_hash(Path(found.origin)) if found and found.origin else None
 
 
 @lru_cache(maxsize=64)
@@ -44,23 +43,15 @@ def code_hash(module: str) -> str:
 
 
 def metadata(parameters: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """What every result file says about itself: its parameters, and which code computed it.
-
-    ``module`` is the one that computes, as in ``metadata(used, __name__)``.
-    """
+    """What every result file says about itself: its parameters, and the code of the ``module`` that computed it."""
     return {"parameters": dict(parameters), "code": code_hash(module)}
 
 
 def identity_hash(content: Mapping[str, Any], module: str) -> str:
     """A hash of all that determines a result.
 
-    Parameters
-    ----------
-    content
-        Parameters and hashes of inputs, as JSON can hold them. The code that ``module`` reaches is
-        added, and the versions of torch and zennit.
-    module
-        Which computes the result.
+    That is ``content`` (parameters and hashes of inputs, as JSON can hold them), the code that the ``module`` which
+    computes it reaches, and the versions of torch and zennit.
     """
     used = {name: version(name) for name in ("torch", "zennit")}
     whole = json.dumps({**content, **used, "code": code_hash(module)}, sort_keys=True)
@@ -77,17 +68,14 @@ def git_commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=True, timeout=20
-    )
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=20)
     return done.stdout.strip()
 
 
 def hardware() -> dict[str, str]:
     """CPU, cores and GPU, the last only where torch is in use."""
     found = {"cpu": _cpu_name(), "cores": str(os.cpu_count()), "gpu": "none"}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
     return found
 
@@ -97,16 +85,14 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found

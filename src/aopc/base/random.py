@@ -1,12 +1,11 @@
 """Random numbers that depend on what they are for, and on nothing else.
 
-Every random value of the program comes from a counter-based generator (Philox, Salmon et al. 2011)
-whose key is a hash of the purpose: the seed, the image's id, the repeat. So results do not depend
-on batch size, device, the order of work, or which other images are in the run, and all explainers
-meet the same noise (common random numbers).
+Every random value of the program comes from a counter-based generator (Philox, Salmon et al. 2011) whose key is a
+hash of the purpose: the seed, the image's id, the repeat. So results do not depend on batch size, device, the order
+of work, or which other images are in the run, and all explainers meet the same noise (common random numbers).
 
-Only raw 64-bit words are taken from numpy, since numpy fixes those for ever, but not what its
-distributions make of them (NEP 19).
+Only raw 64-bit words are taken from numpy, since numpy fixes those for ever, but not what its distributions make of
+them (NEP 19).
 """
 
 import hashlib
@@ -17,14 +16,9 @@ from numpy.typing import NDArray
 
 
 class Stream:
-    """An endless stream of random values for one purpose.
+    """An endless stream of random values for one purpose, under the run's seed.
 
-    Parameters
-    ----------
-    seed
-        The run's seed.
-    *key
-        What the values are for: strings and integers, for instance ``"noise", image_id, repeat``.
+    The key says what the values are for, in strings and integers, for instance ``"noise", image_id, repeat``.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ class Dataset:
     Attributes
     ----------
     images
-        (N, H, W, 3) uint8 RGB, (N, H, W) uint8 grey, or files of any size, which a network's
-        preprocessing frames.
+        (N, H, W, 3) uint8 RGB, (N, H, W) uint8 grey, or files of any size, which a network's preprocessing frames.
     labels
         (N,) int64, None where they are not known.
     ids
@@ -49,39 +49,24 @@ class Dataset:
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """The images as one array.
-
-        Raises
-        ------
-        InputError
-            If they are files of any size.
-        """
+        """The images as one array; an InputError if they are files of any size."""
         if isinstance(self.images, ImageFolder):
             raise InputError(
-                "the images of this data set are files of any size: give it a size in params.yaml to"
-                " train a network on it"
+                "the images of this data set are files of any size: give it a size in params.yaml to train a network"
+                " on it"
             )
         return self.images
 
     def take(self, indices: NDArray[np.integer]) -> "Dataset":
         """The images at ``indices``, in that order."""
         ids = tuple(self.ids[i] for i in indices)
-        return replace(
-            self,
-            images=self.images.take(ids)
-            if isinstance(self.images, ImageFolder)
-            else np.asarray(self.images[indices]),
-            labels=None if self.labels is None else self.labels[indices],
-            ids=ids,
-            masks=None if self.masks is None else np.asarray(self.masks[indices]),
-        )
+        images = self.images.take(ids) if isinstance(self.images, ImageFolder) else np.asarray(self.images[indices])
+        labels = None if self.labels is None else self.labels[indices]
+        masks = None if self.masks is None else np.asarray(self.masks[indices])
+        return replace(self, images=images, labels=labels, ids=ids, masks=masks)
 
     def framed(
-        self,
-        frame: Callable[[Image.Image], NDArray[np.uint8]],
-        *,
-        as_they_are: bool = False,
-        file: Path | None = None,
+        self, frame: Callable[[Image.Image], NDArray[np.uint8]], *, as_they_are: bool = False, file: Path | None = None
     ) -> "Dataset":
         """The data set as one array of the frames that a network sees, all of one size.
 
@@ -90,11 +75,9 @@ class Dataset:
         frame
             From an image to the part of it that the network sees, uint8.
         as_they_are
-            The frame of an array's image is the image itself, which saves the work. Masks are lost
-            otherwise.
+            The frame of an array's image is the image itself, which saves the work. Masks are lost otherwise.
         file
-            Where to keep the frames, as ``.npy`` that is mapped into memory, and to find them again; None:
-            in memory.
+            Where to keep the frames, as ``.npy`` that is mapped into memory, and to find them again; None: in memory.
 
         Raises
         ------
@@ -107,31 +90,21 @@ class Dataset:
             return replace(self, images=self._frames(frame, np.empty), masks=None)
         if not file.is_file():
             with atomic(file) as temporary:
-
-                def mapped(shape: tuple[int, ...], dtype: Any) -> NDArray[np.uint8]:
-                    return np.lib.format.open_memmap(temporary, "w+", dtype, shape)
-
-                self._frames(frame, mapped)
+                self._frames(frame, partial(np.lib.format.open_memmap, temporary, "w+"))
         return replace(self, images=read_array(file), masks=None)
 
-    def _frames(
-        self, frame: Callable[[Image.Image], NDArray[np.uint8]], new: Callable[..., Any]
-    ) -> NDArray[np.uint8]:
+    def _frames(self, frame: Callable[[Image.Image], NDArray[np.uint8]], new: Callable[..., Any]) -> NDArray[np.uint8]:
         images, frames = self.images, None
         with progress_bar(len(self), "load images") as progress:
             for i, image_id in enumerate(self.ids):
-                whole = (
-                    images.load(image_id)
-                    if isinstance(images, ImageFolder)
-                    else Image.fromarray(images[i])
-                )
+                whole = images.load(image_id) if isinstance(images, ImageFolder) else Image.fromarray(images[i])
                 one = frame(whole)
                 if frames is None:
-                    frames = new((len(self), *one.shape), dtype=np.uint8)
+                    frames = new(shape=(len(self), *one.shape), dtype=np.uint8)
                 if one.shape != frames.shape[1:]:
                     raise InputError(
-                        f"the image {image_id} has the shape {one.shape} and others"
-                        f" {frames.shape[1:]}: the network's preprocessing must resize them"
+                        f"the image {image_id} has the shape {one.shape} and others {frames.shape[1:]}: the network's"
+                        " preprocessing must resize them"
                     )
                 frames[i] = one
                 progress(1)
@@ -139,47 +112,37 @@ class Dataset:
         return frames
 
     def save(self, folder: Path, origin: Mapping[str, Any]) -> None:
-        """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``, which says
-        where they are from (:func:`aopc.base.provenance.metadata`).
+        """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``, which says where
+        they are from (:func:`aopc.base.provenance.metadata`).
         """
         if isinstance(self.images, ImageFolder):
-            self._copy_files(folder / "images")
+            _copy_files(self.images, folder / "images")
         else:
             write_array(folder / "images.npy", self.images)
-        if self.labels is not None:
-            write_array(folder / "labels.npy", self.labels)
-        if self.masks is not None:
-            write_array(folder / "masks.npy", self.masks)
-        about = {
-            "ids": list(self.ids),
-            "classes": list(self.classes),
-            **({"files": dict(self.files)} if self.files else {}),
-            **origin,
-        }
-        write_json(folder / "about.json", about)
-
-    def _copy_files(self, folder: Path) -> None:
-        assert isinstance(self.images, ImageFolder)
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            for image_id in self.ids:
-                target = folder / image_id
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.images.path(image_id), target)
-        except OSError as error:
-            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+        for name, values in (("labels", self.labels), ("masks", self.masks)):
+            if values is not None:
+                write_array(folder / f"{name}.npy", values)
+        files = {"files": dict(self.files)} if self.files else {}
+        write_json(folder / "about.json", {"ids": list(self.ids), "classes": list(self.classes), **files, **origin})
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
         """Read what :meth:`save` wrote; arrays as memory maps."""
         about = read_json(folder / "about.json")
-        ids, arrays = tuple(about["ids"]), folder / "images.npy"
-        labels, masks = folder / "labels.npy", folder / "masks.npy"
-        return cls(
-            images=read_array(arrays) if arrays.exists() else ImageFolder(folder / "images", ids),
-            labels=np.asarray(read_array(labels)) if labels.exists() else None,
-            ids=ids,
-            classes=tuple(about["classes"]),
-            masks=read_array(masks) if masks.exists() else None,
-            files=about.get("files"),
-        )
+        paths = {name: folder / f"{name}.npy" for name in ("images", "labels", "masks")}
+        found = {name: read_array(path) for name, path in paths.items() if path.exists()}
+        ids = tuple(about["ids"])
+        images = found.get("images", ImageFolder(folder / "images", ids))
+        labels = np.asarray(found["labels"]) if "labels" in found else None
+        return cls(images, labels, ids, tuple(about["classes"]), found.get("masks"), about.get("files"))
+
+
+def _copy_files(images: ImageFolder, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for image_id in images.ids:
+            target = folder / image_id
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(images.path(image_id), target)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error

@@ -1,11 +1,13 @@
 """The user's own images: any folder, flat or with one subfolder a class."""
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aopc.base.errors import InputError
@@ -20,14 +22,12 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Image files under a folder, in the order of their names.
+    """Image files under the folder ``root``.
 
     Attributes
     ----------
-    root
-        The folder.
     ids
-        Their names, which key the random values of an image.
+        Their names, which key the random values of an image, in their order.
     paths
         Their places below the folder, with forward slashes; None: the ids are the paths.
     """
@@ -41,20 +41,19 @@ class ImageFolder:
 
     def path(self, image_id: str) -> Path:
         """Where an image lies."""
-        below = image_id if self.paths is None else self.paths[self.ids.index(image_id)]
-        return self.root / below
+        return self.root / (image_id if self.paths is None else self.paths[self.ids.index(image_id)])
+
+    @property
+    def subfolders(self) -> list[str]:
+        """The name of the folder that each image lies in, empty where that is the root."""
+        return [PurePosixPath(path).parent.name for path in self.paths or self.ids]
 
     def load(self, image_id: str) -> Image.Image:
         """The image as a viewer shows it, in 8 bits a channel.
 
-        It is turned upright by its EXIF orientation; transparent parts are laid on white; 16-bit
-        grey is scaled to 8 bits; of several frames it is the first. Grey, palette and CMYK images
-        are left in their mode, which preprocessing converts.
-
-        Raises
-        ------
-        InputError
-            If the file is missing or is not a whole image.
+        It is turned upright by its EXIF orientation; transparent parts are laid on white; 16-bit grey is scaled to 8
+        bits; of several frames it is the first. Grey, palette and CMYK images are left in their mode, which
+        preprocessing converts. An InputError if the file is missing or is not a whole image.
         """
         path = self.path(image_id)
         try:
@@ -64,9 +63,7 @@ class ImageFolder:
         except FileNotFoundError as error:
             raise InputError(f"there is no image {path}") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
-            raise InputError(
-                f"cannot read the image {path}: replace or remove it ({error})"
-            ) from error
+            raise InputError(f"cannot read the image {path}: replace or remove it ({error})") from error
         except Image.DecompressionBombError as error:
             raise InputError(f"the image {path} is too large: scale it down ({error})") from error
 
@@ -76,41 +73,25 @@ class ImageFolder:
 
     def take(self, image_ids: Sequence[str]) -> "ImageFolder":
         """These images, in this order."""
-        paths = None
-        if self.paths is not None:
-            path_of = dict(zip(self.ids, self.paths, strict=True))
-            paths = tuple(path_of[i] for i in image_ids)
+        path_of = dict(zip(self.ids, self.paths or self.ids, strict=True))
+        paths = None if self.paths is None else tuple(path_of[i] for i in image_ids)
         return ImageFolder(self.root, tuple(image_ids), paths)
 
     def check(self) -> None:
-        """Read every image once, so that a damaged one shows before hours of work.
-
-        Raises
-        ------
-        InputError
-            For the first that is no whole image.
-        """
+        """Read every image once, so that a damaged one shows before hours of work. Errors as of :meth:`load`."""
         with progress_bar(len(self), "check images") as progress:
             for image_id in self.ids:
                 self.load(image_id)
                 progress(1)
 
-    def labels(self, class_ids: list[str]) -> list[int] | None:
-        """The class of each image by its subfolder's name, None if a subfolder is not a class."""
-        index = {name: i for i, name in enumerate(class_ids)}
-        paths = self.paths or self.ids
-        folders = [path.rpartition("/")[0].rpartition("/")[2] for path in paths]
-        return [index[f] for f in folders] if all(f in index for f in folders) else None
+    def labels(self, class_ids: list[str]) -> NDArray[np.int64] | None:
+        """The class of each image by its subfolder's name, (N,); None if a subfolder is not a class."""
+        index, names = {name: i for i, name in enumerate(class_ids)}, self.subfolders
+        return np.array([index[n] for n in names], dtype=np.int64) if index.keys() >= set(names) else None
 
 
 def image_folder(root: Path) -> ImageFolder:
-    """All images under ``root``.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or no image in it.
-    """
+    """All images under ``root``; an InputError if there is no such folder, or no image in it."""
     if not root.is_dir():
         raise InputError(f"there is no folder {root}")
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if _is_image(p))
@@ -165,13 +146,10 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
-def read_classes(path: Path) -> list[str]:
-    """The class ids in a list of classes: the first word of each line, in the model's order.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not text, or a line is empty or repeats a class.
+def read_class_names(path: Path) -> dict[str, str]:
+    """A list of classes in the model's order, one a line: id → what to call the class, which follows the id; the id
+    itself where nothing does. An InputError if the file is missing, is not text, or a line is empty or repeats a
+    class.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -182,8 +160,13 @@ def read_classes(path: Path) -> list[str]:
     words = [line.split() for line in lines]
     if not words or not all(words):
         raise InputError(f"the class list {path} must have one class a line and no empty line")
-    classes = [w[0] for w in words]
-    if len(set(classes)) != len(classes):
-        repeated = next(c for c in classes if classes.count(c) > 1)
-        raise InputError(f"the class list {path} names {repeated!r} twice")
-    return classes
+    repeated = [class_id for class_id, count in Counter(w[0] for w in words).items() if count > 1]
+    if repeated:
+        raise InputError(f"the class list {path} names {repeated[0]!r} twice")
+    names = (line.partition(" ")[2].strip().replace("_", " ") for line in lines)
+    return {w[0]: name or w[0] for w, name in zip(words, names, strict=True)}
+
+
+def read_classes(path: Path) -> list[str]:
+    """The class ids in a list of classes, in the model's order. Errors as of :func:`read_class_names`."""
+    return list(read_class_names(path))

@@ -11,19 +11,14 @@ from aopc.base.errors import InputError
 
 @dataclass(frozen=True)
 class Subset:
-    """So many images of a data set, by a rule that looks at their names only.
-
-    So the subset does not depend on the order in which an archive or a folder yields them.
+    """So many images of a data set, by a rule that looks at their names only: the order in which an archive or a
+    folder yields them does not matter.
 
     Attributes
     ----------
-    count
-        How many.
     rule
-        "first": the first in the order of names. "sample": those whose name, hashed with the seed,
-        comes first, which is a random sample without replacement.
-    seed
-        Of the sample.
+        "first": the first in the order of names. "sample": those whose name, hashed with the seed, comes first,
+        which is a random sample without replacement.
 
     Examples
     --------
@@ -48,9 +43,7 @@ class Subset:
         """The images with the lowest ranks are taken."""
         if self.rule == "first":
             return image_id.encode()
-        return hashlib.blake2b(
-            json.dumps([self.seed, "subset", image_id]).encode(), digest_size=16
-        ).digest()
+        return hashlib.blake2b(json.dumps([self.seed, "subset", image_id]).encode(), digest_size=16).digest()
 
     def of(self, image_ids: Iterable[str]) -> list[str]:
         """The subset of these images, in the order of names; all, where there are fewer."""

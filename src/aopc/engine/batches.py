@@ -1,11 +1,9 @@
 """How many images, or trajectories, go through the network at once.
 
-The rules depend on the network, the job and the device, not on timings, so that the same job gives the
-same result to the bit. `benchmarks/` shows how near they come to the best sizes.
+The rules depend on the network, the job and the device, not on timings, so that the same job gives the same result to
+the bit. `benchmarks/` shows how near they come to the best sizes.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +12,8 @@ from torch import Tensor, nn
 
 from aopc.models.inference import device_of
 
-#: Values of a network's largest map over one batch on a CPU. Small networks fill its caches, large
-#: ones should not leave them by far.
+#: Values of a network's largest map over one batch on a CPU. Small networks fill its caches, large ones should not
+#: leave them by far.
 _VALUES = 2**24
 #: The share of its time that a batch may spend on reading weights.
 _READING = 0.015
@@ -23,8 +21,8 @@ _READING = 0.015
 _KEPT_BYTES = 2**29
 #: The share of a GPU's memory that activations may take.
 _GPU_SHARE = 0.4
-#: Multiply–adds that take as long as reading one byte of weights from memory: of CPUs and GPUs alike
-#: about 10 in float32. A network with large fully connected layers is slow on few images at once.
+#: Multiply–adds that take as long as reading one byte of weights from memory: of CPUs and GPUs alike about 10 in
+#: float32. A network with large fully connected layers is slow on few images at once.
 MACS_PER_BYTE = 10
 
 
@@ -54,9 +52,7 @@ def bytes_of_weights(model: nn.Module) -> int:
 
 def macs_of(layer: nn.Module, outputs: int) -> int:
     """Multiply–adds for so many output values; 0 for other layers than those that have weights."""
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        return outputs * layer.weight[0].numel()
-    return 0
+    return outputs * layer.weight[0].numel() if isinstance(layer, nn.Conv2d | nn.Linear) else 0
 
 
 def work_of(model: nn.Module, image: Tensor) -> Work:
@@ -69,44 +65,39 @@ def work_of(model: nn.Module, image: Tensor) -> Work:
             macs.append(macs_of(module, output.numel()))
 
     leaves = [m for m in model.modules() if next(m.children(), None) is None]
-    with _hooked(leaves, note):
+    handles = [m.register_forward_hook(note) for m in leaves]
+    try:
         # A copy, since some models change their input.
         model(image.clone())
-    return Work(max(maps), sum(macs), bytes_of_weights(model))
-
-
-@contextmanager
-def _hooked(modules: list[nn.Module], hook: Any) -> Iterator[None]:
-    handles = [m.register_forward_hook(hook) for m in modules]
-    try:
-        yield
     finally:
         for handle in handles:
             handle.remove()
+    return Work(max(maps), sum(macs), bytes_of_weights(model))
 
 
 def full_batch(model: nn.Module, work: Work) -> int:
     """Images a full forward pass."""
-    device = device_of(model)
-    if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory
-        # The input and output of the largest layer, and what a convolution works in.
-        return max(1, min(1024, int(_GPU_SHARE * memory) // (4 * 4 * work.largest_map)))
+    # The input and output of the largest layer, and what a convolution works in.
+    on_gpu = _gpu_batch(model, 4 * 4 * work.largest_map)
     by_weights = MACS_PER_BYTE * work.weights / (_READING * max(1, work.macs))
-    return max(4, min(256, max(_VALUES // max(1, work.largest_map), int(by_weights))))
+    return on_gpu or max(4, min(256, max(_VALUES // max(1, work.largest_map), int(by_weights))))
 
 
 def trajectory_batch(model: nn.Module, kept_bytes: int) -> int:
     """Trajectories at once, each of which keeps so many bytes of activations."""
+    return _gpu_batch(model, 2 * kept_bytes) or max(16, min(128, _KEPT_BYTES // kept_bytes))
+
+
+def _gpu_batch(model: nn.Module, each: int) -> int:
+    """How many of so many bytes fit into the model's GPU; 0 where it has none."""
     device = device_of(model)
-    if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory
-        return max(1, min(1024, int(_GPU_SHARE * memory) // (2 * kept_bytes)))
-    return max(16, min(128, _KEPT_BYTES // kept_bytes))
+    if device.type != "cuda":
+        return 0
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(1, min(1024, int(_GPU_SHARE * memory) // each))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a smaller batch may help."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    exhausted = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return exhausted or isinstance(error, torch.OutOfMemoryError | MemoryError)

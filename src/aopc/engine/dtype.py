@@ -17,16 +17,11 @@ def computing_in(dtype: str, device: torch.device) -> Iterator[None]:
     Parameters
     ----------
     dtype
-        "float32": IEEE's, also on GPUs whose convolutions torch computes in TF32 unless told
-        otherwise. "tf32": products of 10-bit fractions, summed in float32, on GPUs that have it;
-        elsewhere as float32. "bfloat16": 8-bit fractions for weights and activations (autocast).
+        "float32": IEEE's, also on GPUs whose convolutions torch computes in TF32 unless told otherwise. "tf32":
+        products of 10-bit fractions, summed in float32, on GPUs that have it; elsewhere as float32. "bfloat16": 8-bit
+        fractions for weights and activations (autocast). InputError for another one.
     device
         Of the network.
-
-    Raises
-    ------
-    InputError
-        If there is no such dtype.
     """
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}: {nearest(dtype, DTYPES)}")

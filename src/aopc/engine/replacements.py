@@ -38,12 +38,11 @@ class Replacements:
             self._thread.shutdown(cancel_futures=True)
 
     def __call__(self, part: slice) -> "Tensor | Imputed":
-        """(images · repeats, H, W, C), those of an image one after the other; what an imputer makes depends on
-        what is removed.
+        """(images · repeats, H, W, C), those of an image one after the other; what an imputer makes depends on what
+        is removed.
         """
         if isinstance(self._removal, Imputer):
-            seed, repeats = self._setup.protocol.seed, self._setup.repeats
-            return Imputed(self._removal, self._values, self._ids[part], seed, repeats)
+            return Imputed(self._removal, self._values, self._ids[part], self._setup)
         start, stop = part.start, part.stop
         if self._thread is None:
             return torch.cat([self._draw(i) for i in range(start, stop)])
@@ -59,7 +58,7 @@ class Replacements:
         assert not isinstance(self._removal, Imputer)
         drawn = []
         for repeat in range(self._setup.repeats):
-            stream = noise_stream(self._setup.protocol.seed, self._ids[index], repeat)
+            stream = _noise_stream(self._setup, self._ids[index], repeat)
             # A copy, since a user's function may write into what it is given.
             replacement = checked_shape(self._removal(image.copy(), self._values, stream), image)
             drawn.append(torch.from_numpy(replacement).to(like.dtype).permute(1, 2, 0))
@@ -67,32 +66,19 @@ class Replacements:
 
 
 class Imputed:
-    """What an imputer makes of some images, step by step.
+    """What an imputer makes of some images, step by step."""
 
-    Parameters
-    ----------
-    imputer, values
-        The removal, and the value range.
-    ids
-        Of the images.
-    seed, repeats
-        As of :class:`Protocol`.
-    """
-
-    def __init__(
-        self, imputer: Imputer, values: ValueRange, ids: Sequence[str], seed: int, repeats: int
-    ) -> None:
-        self._imputer, self._values, self._ids = imputer, values, ids
-        self._seed, self._repeats = seed, repeats
+    def __init__(self, imputer: Imputer, values: ValueRange, ids: Sequence[str], setup: Setup) -> None:
+        self._imputer, self._values, self._ids, self._setup = imputer, values, ids, setup
 
     def __call__(self, number: int, image: Tensor, removed: Tensor) -> Tensor:
-        """(n, H, W, C): an image (H, W, C) without the pixels ``removed`` (n, H, W); ``number`` counts the
-        repeats of all images.
+        """(n, H, W, C): an image (H, W, C) without the pixels ``removed`` (n, H, W); ``number`` counts the repeats of
+        all images.
         """
-        name, repeat = self._ids[number // self._repeats], number % self._repeats
+        index, repeat = divmod(number, self._setup.repeats)
         pixels = image.permute(2, 0, 1).float().cpu().numpy()
         found = [
-            self._imputer(pixels, mask, self._values, noise_stream(self._seed, name, repeat))
+            self._imputer(pixels, mask, self._values, _noise_stream(self._setup, self._ids[index], repeat))
             for mask in removed.cpu().numpy()
         ]
         made = torch.from_numpy(np.stack(found)).to(image).permute(0, 2, 3, 1)
@@ -100,14 +86,12 @@ class Imputed:
         return torch.where(removed[..., None], made, image)
 
 
-def noise_stream(seed: int, image_id: str, repeat: int) -> Stream:
+def _noise_stream(setup: Setup, image_id: str, repeat: int) -> Stream:
     """The random values of one repeat of an image, whatever explains it."""
-    return Stream(seed, "noise", image_id, repeat)
+    return Stream(setup.protocol.seed, "noise", image_id, repeat)
 
 
 def _value_range_of(images: Tensor) -> ValueRange:
     low, high = images.amin(dim=(0, 2, 3)).tolist(), images.amax(dim=(0, 2, 3)).tolist()
     # A channel with one value only still needs a range of some width.
-    return ValueRange(
-        tuple(low), tuple(h if h > v else v + 1.0 for v, h in zip(low, high, strict=True))
-    )
+    return ValueRange(tuple(low), tuple(h if h > v else v + 1.0 for v, h in zip(low, high, strict=True)))

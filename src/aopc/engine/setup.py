@@ -10,19 +10,8 @@ from aopc.perturbation.value_range import ValueRange
 
 @dataclass(frozen=True)
 class Setup:
-    """Attributes
-    ----------
-    protocol
-        What is removed, how often, and in what the network computes.
-    partition
-        The regions.
-    value_range, batch_size, dropout_seed, incremental
-        As of :func:`aopc.perturbation_curves`.
-
-    Raises
-    ------
-    InputError
-        If there are more steps than regions, or no such removal.
+    """The settings of :func:`aopc.perturbation_curves` under their names there; InputError if there are more steps
+    than regions, or no such removal.
     """
 
     protocol: Protocol

@@ -1,7 +1,8 @@
 """What a runner computes: trajectories of images that lose one region a step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.engine.replacements import Imputed
-from aopc.models.inference import device_of, logits_of
-from aopc.perturbation.partition import Partition
+from aopc.models.inference import device_of
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -60,32 +62,19 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.image)
 
-    @property
-    def arrays(self) -> tuple[NDArray[np.int64], ...]:
-        """The attributes in their order."""
-        return self.image, self.noise, self.target, self.order
-
     def __getitem__(self, part: slice | list[int]) -> "Trajectories":
-        return Trajectories(*(values[part] for values in self.arrays))
+        return Trajectories(self.image[part], self.noise[part], self.target[part], self.order[part])
 
 
 class Runner(Protocol):
-    """Computes trajectories.
-
-    Attributes
-    ----------
-    trajectories_at_once
-        How many it takes in one call at the most.
-    images_at_once
-        Of how many images.
-    """
+    """Computes trajectories: so many in one call, of so many images, at the most."""
 
     trajectories_at_once: int
     images_at_once: int
 
     def unperturbed(self, images: Images) -> tuple[Tensor, Any]:
-        """Class scores of the whole images (G, classes), and what :meth:`run` can share between all
-        trajectories of these images.
+        """Class scores of the whole images (G, classes), and what :meth:`run` can share between all trajectories of
+        these images.
         """
 
     def run(self, images: Images, shared: Any, trajectories: Trajectories, steps: int) -> Tensor:
@@ -99,53 +88,35 @@ def target_scores(scores: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([chosen, (chosen - scores.logsumexp(dim=1)).exp()])
 
 
-class PixelRegions:
-    """The region of each pixel, (H, W), on the device."""
-
-    def __init__(self, partition: Partition, device: torch.device) -> None:
-        self.of_pixel = torch.from_numpy(partition.region_of_pixel).to(device)
-
-    @staticmethod
-    def ranks(order: Tensor) -> Tensor:
-        """(B, R) orders → (B, R): the step at which a region is removed, less one."""
-        places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-        return torch.empty_like(order).scatter_(1, order, places)
-
-    def pixel_ranks(self, order: Tensor) -> Tensor:
-        """(B, R) orders → (B, H, W): the step at which a pixel is removed, less one."""
-        return self.ranks(order)[:, self.of_pixel]
+def region_ranks(order: Tensor) -> Tensor:
+    """(B, R) orders → (B, R): the step at which a region is removed, less one."""
+    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)
 
 
 class Layout:
-    """Feeds batches with the channels last, which is faster, unless the model cannot take them.
-
-    A model that flattens with ``view`` fails on them, and gets ordinary batches from then on.
+    """In which memory format a network gets its maps: channels last, which is faster, until it fails on them, as one
+    that flattens with ``view`` does.
     """
 
     def __init__(self) -> None:
-        self._channels_last = True
+        self._format = torch.channels_last
 
-    def scores(self, model: nn.Module, batch: Tensor) -> Tensor:
-        """Class scores of a batch (B, C, H, W) whose memory has the channels last."""
-        if self._channels_last:
-            try:
-                return logits_of(model, batch)
-            except RuntimeError as error:
-                if not is_layout_error(error):
-                    raise
-                self._channels_last = False
-        return logits_of(model, batch.contiguous())
-
-
-def is_layout_error(error: RuntimeError) -> bool:
-    """Whether a model failed for having got its channels last."""
-    return "view size is not compatible" in str(error)
+    def __call__(self, compute: Callable[[torch.memory_format], _T]) -> _T:
+        """What ``compute`` gives for a format that the network can take."""
+        try:
+            return compute(self._format)
+        except RuntimeError as error:
+            if self._format == torch.contiguous_format or "view size is not compatible" not in str(error):
+                raise
+        self._format = torch.contiguous_format
+        return compute(self._format)
 
 
-def on_device(values: NDArray[np.int64], model: nn.Module) -> Tensor:
+def on_device(model: nn.Module, *indices: NDArray[np.int64]) -> list[Tensor]:
     """Indices where the model is."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
     device = device_of(model)
+    tensors = [torch.from_numpy(np.ascontiguousarray(values)) for values in indices]
     if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+        return [values.pin_memory().to(device, non_blocking=True) for values in tensors]
+    return [values.to(device) for values in tensors]

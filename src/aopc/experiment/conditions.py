@@ -24,21 +24,11 @@ def curves_under(
     maps: Mapping[str, NDArray[np.floating]],
     progress: Progress = silent,
 ) -> dict[str, CurvesByOrder]:
-    """The curves of several explainers on the same images, which share what they can.
+    """The curves of several explainers on the images ``rows``; those of one do not depend on the others.
 
-    Parameters
-    ----------
-    protocol
-        Of the condition (:meth:`aopc.perturbation.protocol.Condition.of`).
-    subject, rows
-        The images.
-    explainers
-        Whose curves; those of one do not depend on the others.
-    maps
-        (n, H, W) by explainer, of the images in ``rows``; not looked at for the random baseline, nor with
-        dropout active, where the heatmaps are of the thinned networks, too.
-    progress
-        Is told of finished images.
+    ``protocol`` is the condition's (:meth:`aopc.perturbation.protocol.Condition.of`). ``maps`` are (n, H, W) by explainer;
+    they are not looked at for the random baseline, nor with dropout active, where the heatmaps are of the thinned
+    networks, too.
     """
     images, ids = subject.pixels(rows), subject.ids[rows]
     grid = Grid(images.shape[2], images.shape[3], protocol.region_size)

@@ -22,15 +22,7 @@ from aopc.perturbation.protocol import Protocol
 
 @dataclass(frozen=True)
 class CurveCost:
-    """What curves cost.
-
-    Attributes
-    ----------
-    per_order
-        Seconds an image and order of removal, whatever the number of steps.
-    per_forward
-        Seconds a trajectory and step.
-    """
+    """Seconds an image and order of removal, whatever the number of steps, and seconds a trajectory and step."""
 
     per_order: float
     per_forward: float
@@ -79,16 +71,8 @@ def calibrate_curves(subject: Subject, protocol: Protocol, seconds: float = 6.0)
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds for a job, by what they are spent on, and the memory it takes.
-
-    Attributes
-    ----------
-    images, forwards
-        How many.
-    seconds
-        Part of the work → seconds.
-    memory_mb
-        Peak of this process in the calibration, which holds as many images as the job does at once.
+    """How many images and forward passes a job has, its seconds by part of the work, and the peak of memory in the
+    calibration, which holds as many images as the job does at once.
     """
 
     images: int
@@ -115,12 +99,8 @@ class Estimate:
 
 
 def estimate(evaluation: Evaluation, seconds: float = 6.0) -> Estimate:
-    """Calibrate on the first images, as many as an evaluation has in memory at once.
-
-    Raises
-    ------
-    InputError
-        As :func:`aopc.experiment.evaluate.evaluate` would for these images.
+    """Calibrate on the first images, as many as an evaluation has in memory at once; errors as of
+    :func:`aopc.experiment.evaluate.evaluate` on these.
     """
     evaluation.check()
     ids, names = evaluation.image_ids[:PART_IMAGES], evaluation.names

@@ -56,18 +56,12 @@ class Evaluation:
 
     Attributes
     ----------
-    name
-        What the data set is called in the results.
-    folder
-        The images.
+    name, folder
+        What the data set is called in the results, and its images.
     network
         On the device to use; its class names are those of the images' folders, None if unknown.
-    explainers
-        Names or dotted paths; the random baseline is added.
-    protocol
-        The settings of region perturbation.
-    conditions
-        What else to judge them under.
+    explainers, protocol, conditions
+        Names or dotted paths, to which the random baseline is added; how they are judged; and under what else.
     batch_size
         Images a forward pass; None: chosen by network, image size and device.
     tolerance
@@ -106,6 +100,8 @@ class Evaluation:
         InputError
             If an explainer or a condition is impossible, or there are more steps than regions.
         """
+        if not isinstance(self.protocol.removal, str):
+            raise InputError("name the removal, or give its place as package.module:function")
         for name in self.names:
             get_explainer(name)
         if self.tolerance is not None and self.names == [RANDOM]:
@@ -194,14 +190,9 @@ class Evaluation:
 def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
     """Run the protocol and write ``metrics.json``, the tables and the Figure 4 plot to ``out``.
 
-    The work is done in parts of :data:`PART_IMAGES` images; after a kill a second call goes on
-    where the first one was. ``out`` is written at the end, as a whole; results of an earlier run
-    in it are replaced.
-
-    Raises
-    ------
-    InputError
-        For any bad input; nothing is left behind then.
+    After a kill a second call goes on where the first one was (parts of :data:`PART_IMAGES` images). ``out`` is written
+    at the end, as a whole; results of an earlier run in it are replaced. Any bad input is an InputError, and nothing is
+    left behind then.
     """
     names, tolerance, out = evaluation.names, evaluation.tolerance, out.resolve()
     rule = None if tolerance is None else StoppingRule(tolerance)
@@ -267,7 +258,7 @@ def _outcome(evaluation: Evaluation, job: Job, done: Done, precision: _Precision
     summary = Summary(evaluation.name, main, concatenated(tables), seed)
     curves = {
         condition.name: {
-            e: _own(read_mean_curves(*_files(done, Unit(e, condition.name), CURVES)))
+            e: read_mean_curves(*_files(done, Unit(e, condition.name), CURVES))
             for e in explainers
         }
         for condition, explainers in job.conditions[1:]

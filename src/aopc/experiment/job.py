@@ -24,20 +24,12 @@ class Job:
 
     Attributes
     ----------
-    subject
-        Network and images.
-    protocol
-        Of the main experiment, from which the conditions differ.
-    conditions
-        Each with the explainers that are judged under it.
-    part_images
-        Images that are in memory at once.
+    protocol, conditions
+        Of the main experiment, and what differs from it: each with the explainers that are judged under it.
     maps
         Explainer → (N, H, W): heatmaps that are there already, and the hash of their file.
     keep
         Products of the main condition beside curves: heatmaps, and their complexity.
-    label
-        For the progress bar.
     """
 
     subject: Subject

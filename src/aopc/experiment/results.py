@@ -6,29 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aopc.base.errors import InputError
 from aopc.base.files import write_csv, write_json
 from aopc.base.names import listed
+from aopc.measures.abpc import abpc_per_image
 from aopc.measures.aopc import aopc_curves
 from aopc.measures.statistics.bootstrap import bootstrap_mean
 from aopc.measures.summary import Summary, Table, joined
-from aopc.perturbation.curves import Curves
+from aopc.perturbation.curves import CurvesByOrder
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Attributes
-    ----------
-    summary
-        The measures of the main experiment.
-
-    Warnings
-    --------
-        What the user should know about them.
-    accuracy
-        Of the network, None where labels are not known.
-    conditions
-        One row a condition × explainer (:func:`condition_rows`).
+    """The measures of the main experiment, what the user should know about them, the network's accuracy where labels
+    are known, and one row a condition × explainer (:func:`condition_rows`).
     """
 
     summary: Summary
@@ -47,17 +40,20 @@ def write_summaries(summaries: Sequence[Summary], folder: Path) -> Table:
     return relative
 
 
-def condition_rows(curves: Mapping[str, Mapping[str, Curves]], seed: int) -> list[dict[str, Any]]:
-    """One row a condition × explainer: the mean AOPC (of LeRF curves: the area over that curve), with its
-    interval.
+def condition_rows(curves: Mapping[str, Mapping[str, CurvesByOrder]], seed: int) -> list[dict[str, Any]]:
+    """One row a condition × explainer: the mean AOPC with its interval, and ABPC where there are both orders; of LeRF
+    alone it is the area over that curve.
     """
+    names = ("condition", "explainer", "aopc", "low", "high", "abpc", "abpc_low", "abpc_high", "images")
     rows = []
     for condition, by_explainer in curves.items():
         for explainer, found in by_explainer.items():
-            interval = bootstrap_mean(aopc_curves(found)[:, -1], seed=seed)
-            mean, low, high = interval.numbers
-            row = {"condition": condition, "explainer": explainer, "aopc": mean}
-            rows.append({**row, "low": low, "high": high, "images": interval.images})
+            area = bootstrap_mean(aopc_curves(next(iter(found.values())))[:, -1], seed=seed)
+            both = {"morf", "lerf"} <= set(found)
+            between = abpc_per_image(found["lerf"], found["morf"]) if both else [np.nan]
+            abpc = bootstrap_mean(between, seed=seed)
+            row = (condition, explainer, *area.numbers, *abpc.numbers, area.images)
+            rows.append(dict(zip(names, row, strict=True)))
     return rows
 
 

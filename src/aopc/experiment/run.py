@@ -44,20 +44,9 @@ class Task:
 
 
 class Work(Protocol):
-    """What is to be computed.
+    """What is to be computed: ``units`` on the images ``ids`` in their order, ``part_images`` in memory at once.
 
-    Attributes
-    ----------
-    name
-        For the progress bar.
-    ids
-        The images, in the order of work.
-    units
-        What is stored.
-    part_images
-        How many images are in memory at once.
-    rounds
-        How often each image counts for the progress.
+    ``name`` is for the progress bar, for which each image counts ``rounds`` times.
     """
 
     @property
@@ -70,14 +59,11 @@ class Work(Protocol):
     def part_images(self) -> int: ...
     @property
     def rounds(self) -> int: ...
-
     def identity(self, unit: Unit) -> str:
         """A hash of all that determines a unit's results."""
-        ...
 
     def compute(self, task: Task, progress: Progress) -> Mapping[Unit, Products]:
         """The products of the task's units; tells the progress of images × rounds."""
-        ...
 
 
 class Done:
@@ -101,34 +87,25 @@ def run(
     work: Work,
     cache: Path,
     *,
+    units: Sequence[Unit] | None = None,
     executor: Executor | None = None,
     until: Callable[[Done], bool] | None = None,
 ) -> Iterator[Done]:
-    """All parts of the work, which are removed behind the context.
+    """All parts of the work, which lie in ``cache`` and are removed behind the context.
 
-    After a kill a second call goes on where the first one was. Another process with the same work
-    waits.
-
-    Parameters
-    ----------
-    work
-        What to compute.
-    cache
-        Where parts lie meanwhile.
-    executor
-        Where to compute; None: in this process.
-    until
-        Is asked after each part whether to stop.
+    After a kill a second call goes on where the first one was. Another process with the same work waits. ``units`` are
+    those that are wanted (None: all of the work's); ``executor`` says where to compute (None: in this process); ``until`` is asked after each part whether to stop.
     """
+    units = tuple(work.units if units is None else units)
     with ExitStack() as stack:
-        store = {u: stack.enter_context(parts(cache, work.identity(u))) for u in work.units}
+        store = {u: stack.enter_context(parts(cache, work.identity(u))) for u in units}
         progress = stack.enter_context(progress_bar(work.rounds * len(work.ids), work.name))
-        tasks = [Task(rows, tuple(work.units)) for rows in slices(len(work.ids), work.part_images)]
-        wanted = (Task(t.rows, tuple(u for u in t.units if t.name not in store[u])) for t in tasks)
+        tasks = [Task(rows, units) for rows in slices(len(work.ids), work.part_images)]
+        wanted = (Task(t.rows, tuple(u for u in units if t.name not in store[u])) for t in tasks)
         compute = partial(_computed, work, progress)
-        done = Done(work.units)
+        done = Done(units)
         for task, products in zip(tasks, (executor or Local()).map(compute, wanted), strict=True):
-            for unit in work.units:
+            for unit in units:
                 write = partial(_write, products.get(unit, {}))
                 done.folders[unit].append(store[unit](task.name, write))
             done.images = task.rows.stop

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +77,6 @@ def identity_of(path: Path) -> str | None:
     return read_json(about).get("identity") if whole else None
 
 
-@dataclass(frozen=True)
-class _Some:
-    """A work's units that are wanted."""
-
-    work: Work
-    units: tuple[Unit, ...]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.work, name)
-
-
 def renew(
     work: Work,
     product: str,
@@ -99,29 +87,15 @@ def renew(
 ) -> list[Unit]:
     """Bring the files of all units up to date: those whose identity is the same are kept.
 
-    Parameters
-    ----------
-    work
-        What is to be there.
-    product
-        Which of its products.
-    place
-        Where a unit's file lies.
-    origin
-        What a unit's file says about itself, beside its identity; of an array it is asked once that is
-        written.
-    cache, executor
-        As of :func:`run`.
-
-    Returns
-    -------
-    The units that were computed.
+    ``product`` is which of the work's products, ``place`` where a unit's file lies, ``origin`` what the file says about
+    itself, beside its identity (of an array it is asked once that is written); ``cache`` and ``executor`` as of
+    :func:`run`. Returns the units that were computed.
     """
     identities = {unit: work.identity(unit) for unit in work.units}
-    missing = tuple(u for u, i in identities.items() if identity_of(place(u)) != i)
+    missing = [u for u, i in identities.items() if identity_of(place(u)) != i]
     if not missing:
         return []
-    with run(_Some(work, missing), cache, executor=executor) as done:
+    with run(work, cache, units=missing, executor=executor) as done:
         for unit in missing:
             path, identity = place(unit), {"identity": identities[unit]}
             if path.suffix == ".parquet":
@@ -131,4 +105,4 @@ def renew(
             path.with_name("about.json").unlink(missing_ok=True)
             done.join(unit, product, path, {})
             write_json(path.with_name("about.json"), {**origin(unit), **identity})
-    return list(missing)
+    return missing

@@ -17,16 +17,14 @@ class Subject:
     ----------
     name
         Of the data set, in results.
-    network
-        On the device to use.
+    network, batch_size
+        On the device to use; images a forward pass, None: by network, image size and device.
     images
         As frames (:meth:`aopc.models.preprocessing.Preprocessing.frame`).
     targets
         (N,) int64: the classes to explain, the predicted ones.
     inputs
         Hashes of all files that determine the above.
-    batch_size
-        Images a forward pass; None: by network, image size and device.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """The results of ``aopc evaluate`` as a table for the terminal."""
 
 import io
+import math
 
 from rich.console import Console
 from rich.table import Table
@@ -35,19 +36,22 @@ def outcome_table(outcome: Outcome) -> str:
     console.print(head, markup=False)
     console.print(table)
     if outcome.conditions:
-        console.print(
-            "\nAOPC under other conditions (of lerf: the area over the LeRF curve)", markup=False
-        )
+        console.print("\nAOPC under other conditions (of lerf alone: the area over the LeRF curve)", markup=False)
         others = Table(box=None, pad_edge=False)
-        for title in ("condition", "explainer", "AOPC", "n"):
-            others.add_column(title, justify="left" if title != "n" else "right")
+        for title in ("condition", "explainer", "AOPC", "ABPC", "n"):
+            others.add_column(title, justify="left" if title in ("condition", "explainer") else "right")
         for row in outcome.conditions:
-            interval = f"{row['aopc']:.2f} \\[{row['low']:.2f}, {row['high']:.2f}]"
-            others.add_row(row["condition"], row["explainer"], interval, str(row["images"]))
+            aopc = _interval(row["aopc"], row["low"], row["high"])
+            abpc = _interval(row["abpc"], row["abpc_low"], row["abpc_high"])
+            between = "" if math.isnan(row["abpc"]) else abpc
+            others.add_row(row["condition"], row["explainer"], aopc, between, str(row["images"]))
         console.print(others)
     return text.getvalue().rstrip()
 
 
 def _text(interval: Interval, sign: str = "") -> str:
-    mean, low, high = interval.numbers
+    return _interval(*interval.numbers, sign)
+
+
+def _interval(mean: float, low: float, high: float, sign: str = "") -> str:
     return f"{mean:{sign}.2f} \\[{low:.2f}, {high:.2f}]"

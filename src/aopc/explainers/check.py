@@ -3,7 +3,6 @@
 >>> check_explainer("sensitivity-l2")
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,13 +34,11 @@ def example_network() -> nn.Sequential:
         )
 
 
-def check_explainer(
-    explainer: str | Explainer, model: nn.Module | None = None, images: Tensor | None = None
-) -> None:
+def check_explainer(explainer: str | Explainer, model: nn.Module | None = None, images: Tensor | None = None) -> None:
     """Whether an explainer keeps the contract (:mod:`aopc.explainers.contract`).
 
-    Its heatmaps have the right shape and dtype and are finite; a second call gives the same; those of an
-    image do not depend on the others in the batch; images, model, modes, gradients and hooks are as before.
+    Its heatmaps have the right shape and dtype and are finite; a second call gives the same; those of an image do
+    not depend on the others in the batch; images, model, modes, gradients and hooks are as before.
 
     Parameters
     ----------
@@ -67,8 +64,9 @@ def check_explainer(
     maps = explained()
     _require(maps.dtype == np.float32, "its heatmaps must be float32")
     _require(torch.equal(given, images), "it changes the images that it is given")
-    for what, (old, new) in _compared(before, _state(model)).items():
-        _require(old == new, f"it leaves the model's {what} other than before")
+    after = _state(model)
+    for what, state in before.items():
+        _require(state == after[what], f"it leaves the model's {what} other than before")
     _require(np.array_equal(explained(), maps), "a second call gives other heatmaps")
     alone = np.concatenate([explained(slice(i, i + 1)) for i in range(len(images))])
     far = np.abs(alone - maps).max() > ROUNDING * max(float(np.abs(maps).max()), 1e-30)
@@ -83,29 +81,18 @@ def _require(holds: bool, what: str) -> None:
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def _state(model: nn.Module) -> dict[str, Any]:
-    read: dict[str, Callable[[nn.Module], Any]] = {
-        "modes": lambda m: m.training,
-        "hooks": lambda m: [len(getattr(m, hooks)) for hooks in _HOOKS],
-        "layers": lambda m: (
-            type(m),
-            m.forward.__func__ if hasattr(m.forward, "__func__") else m.forward,
-        ),
-    }
-    found = {what: [of(m) for m in model.modules()] for what, of in read.items()}
-    parameters = list(model.parameters())
+def _state(model: nn.Module) -> dict[str, list[Any]]:
+    """All that an explainer must leave as it was; tensors as bytes, so that they compare."""
+    modules, parameters = list(model.modules()), list(model.parameters())
     return {
-        **found,
-        "weights": [t.detach().clone() for t in (*parameters, *model.buffers())],
-        "gradients": [None if p.grad is None else p.grad.clone() for p in parameters],
+        "modes": [m.training for m in modules],
+        "hooks": [len(getattr(m, hooks)) for m in modules for hooks in _HOOKS],
+        "layers": [(type(m), getattr(m.forward, "__func__", m.forward)) for m in modules],
+        "weights": [_bytes(t) for t in (*parameters, *model.buffers())],
+        "gradients": [None if p.grad is None else _bytes(p.grad) for p in parameters],
         "switches of gradients": [p.requires_grad for p in parameters],
     }
 
 
-def _compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Tensors as bytes, so that they compare."""
-
-    def plain(values: list[Any]) -> list[Any]:
-        return [v.numpy(force=True).tobytes() if isinstance(v, Tensor) else v for v in values]
-
-    return {what: (plain(before[what]), plain(after[what])) for what in before}
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.numpy(force=True).tobytes()

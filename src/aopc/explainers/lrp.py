@@ -1,8 +1,8 @@
 """Layer-wise relevance propagation with the ε rule and the αβ rule.
 
-Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance
-Propagation (2015); Samek et al., section II.C. The rules for linear layers are zennit's; added
-here are average pooling under the same rules, and local response normalisation.
+Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation
+(2015); Samek et al., section II.C. The rules for linear layers and average pooling are zennit's; added here is local
+response normalisation.
 """
 
 import copy
@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from zennit.core import BasicHook, Hook, stabilize
+from zennit.core import BasicHook, Hook
 from zennit.layer import Sum
-from zennit.rules import AlphaBeta, ClampMod, Epsilon, NoMod, Norm, Pass
+from zennit.rules import AlphaBeta, ClampMod, Epsilon, Norm, Pass
 from zennit.torchvision import ResNetCanonizer
 from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
 
@@ -26,31 +26,18 @@ Normalisation = Literal["taylor", "identity"]
 
 #: Layers through which relevance passes as the gradient does: maxima and reshapes.
 _GRADIENT = (MaxPool, nn.Flatten, nn.Unflatten, nn.Identity)
-#: Layers that scale each value by itself: their only input takes all of an output's relevance. So
-#: active dropout (:mod:`aopc.models.dropout`) passes relevance on unscaled, and what it dropped
-#: has none to pass on.
-_ELEMENTWISE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-
-
-class EpsilonPooling(BasicHook):
-    """The ε rule for a linear layer without parameters, such as average pooling."""
-
-    def __init__(self, epsilon: float) -> None:
-        super().__init__(
-            input_modifiers=[lambda inputs: inputs],
-            param_modifiers=[NoMod(param_keys=[])],
-            output_modifiers=[lambda outputs: outputs],
-            gradient_mapper=lambda relevance, outputs: relevance / stabilize(outputs[0], epsilon),
-            reducer=lambda inputs, gradients: inputs[0] * gradients[0],
-        )
+#: Layers that scale each value by itself: their only input takes all of an output's relevance. So active dropout
+#: (:mod:`aopc.models.dropout`) passes relevance on unscaled, and what it dropped has none to pass on.
+_ELEMENTWISE = (Activation, BatchNorm, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_KNOWN = (Linear, AvgPool, Sum, nn.LocalResponseNorm, *_ELEMENTWISE, *_GRADIENT)
 
 
 class NormalisationTaylor(Hook):
     """Local response normalisation: first-order Taylor expansion, normalised to conserve relevance.
 
-    Binder et al.: Layer-wise Relevance Propagation for Neural Networks with Local Renormalization
-    Layers (2016), equation 12, for y_j = x_j s_j^(−β) with s_j = k + α/n Σ_i x_i² over j's window:
-    the expansion around the point where only x_j is not zero gives the contributions
+    Binder et al.: Layer-wise Relevance Propagation for Neural Networks with Local Renormalization Layers (2016),
+    equation 12, for y_j = x_j s_j^(−β) with s_j = k + α/n Σ_i x_i² over j's window: the expansion around the point
+    where only x_j is not zero gives the contributions
 
         z_jj = x_j (k + α/n x_j²)^(−β),    z_ij = −2 (α/n) β x_i² x_j s_j^(−β−1)  for i ≠ j.
 
@@ -76,8 +63,8 @@ class NormalisationTaylor(Hook):
 
 
 def _window_sum(values: Tensor, size: int, adjoint: bool = False) -> Tensor:
-    """Sums over the channels j − size//2 … j + (size−1)//2 of each channel j, as torch's LRN does;
-    ``adjoint``: over those channels j in whose window a channel is.
+    """Sums over the channels j − size//2 … j + (size−1)//2 of each channel j, as torch's LRN does; ``adjoint``: over
+    those channels j in whose window a channel is.
     """
     before, after = size // 2, (size - 1) // 2
     if adjoint:
@@ -107,11 +94,8 @@ class AlphaBetaRule(AlphaBeta):
             # Copies: the gradients of the two are needed one by one.
             input_modifiers=[lambda inputs: inputs.detach().clone()] * 2,
             param_modifiers=[ClampMod(min=0.0), ClampMod(max=0.0)],
-            output_modifiers=[lambda outputs: outputs] * 2,
             gradient_mapper=lambda relevance, outputs: [relevance / _nonzero(z) for z in outputs],
-            reducer=lambda inputs, gradients: (
-                alpha * inputs[0] * gradients[0] - beta * inputs[1] * gradients[1]
-            ),
+            reducer=lambda inputs, gradients: alpha * inputs[0] * gradients[0] - beta * inputs[1] * gradients[1],
         )
 
     def backward(self, module: Any, grad_input: Any, grad_output: Any) -> Any:
@@ -124,15 +108,13 @@ class AlphaBetaRule(AlphaBeta):
         return type(self)(*self._settings)
 
 
-def _rules(
-    linear: Callable[[], Hook], pooling: Callable[[], Hook], normalisation: Normalisation
-) -> RuleSet:
+def _rules(linear: Callable[[], Hook], pooling: Callable[[], Hook], normalisation: Normalisation) -> RuleSet:
     return RuleSet(
         rules=[
             (Linear, linear),
             ((AvgPool, Sum), pooling),
             (nn.LocalResponseNorm, NormalisationTaylor if normalisation == "taylor" else Pass),
-            ((Activation, BatchNorm, *_ELEMENTWISE), Pass),
+            (_ELEMENTWISE, Pass),
         ],
         starts_from_score=True,
         prepare=_prepared,
@@ -140,24 +122,10 @@ def _rules(
 
 
 def _prepared(model: nn.Module, image: Tensor) -> nn.Module:
-    """The model itself, or a copy with batch normalisation merged and ResNet's additions opened.
-
-    Raises
-    ------
-    InputError
-        If the model has a layer for which there is no rule, or the merging failed.
+    """The model itself, or a copy with batch normalisation merged and ResNet's additions opened; InputError if there
+    is a layer without a rule, or the merging failed.
     """
-    known = (
-        Linear,
-        AvgPool,
-        Sum,
-        nn.LocalResponseNorm,
-        Activation,
-        BatchNorm,
-        *_ELEMENTWISE,
-        *_GRADIENT,
-    )
-    require_known_layers(model, known)
+    require_known_layers(model, _KNOWN)
     if not any(isinstance(module, BatchNorm) for module in model.modules()):
         return model
     changed = copy.deepcopy(model)
@@ -176,24 +144,19 @@ def _prepared(model: nn.Module, image: Tensor) -> nn.Module:
 def epsilon(*, epsilon: float, normalisation: Normalisation = "taylor") -> RuleSet:
     """LRP with the ε rule, R_i = Σ_j z_ij / (z_j + ε sign(z_j)) R_j, sign(0) = 1.
 
-    z_j is the layer's output, bias included, so the bias' share of the relevance is lost, as is
-    that of ε. Heatmaps are sums over the colour channels; values have a sign: positive relevance
-    speaks for the target class. Models with a layer for which there is no rule are refused.
+    z_j is the layer's output, bias included, so the bias' share of the relevance is lost, as is that of ε. Heatmaps
+    are sums over the colour channels; values have a sign: positive relevance speaks for the target class. Models with
+    a layer for which there is no rule are refused.
     """
-    return _rules(lambda: Epsilon(epsilon=epsilon), lambda: EpsilonPooling(epsilon), normalisation)
+    return _rules(lambda: Epsilon(epsilon=epsilon), lambda: Norm(stabilizer=epsilon), normalisation)
 
 
-def alpha_beta(
-    *, alpha: float = 2.0, beta: float = 1.0, normalisation: Normalisation = "taylor"
-) -> RuleSet:
+def alpha_beta(*, alpha: float = 2.0, beta: float = 1.0, normalisation: Normalisation = "taylor") -> RuleSet:
     """LRP with the αβ rule, R_i = Σ_j (α z⁺_ij / z⁺_j − β z⁻_ij / z⁻_j) R_j, α − β = 1.
 
-    The signs are those of the products z_ij, and the bias is split by its sign into the two
-    denominators. Average pooling, whose contributions after a ReLU are all positive, shares
-    relevance in proportion to them, since α z⁺ alone would multiply it by α. The paper writes β as
-    a negative number: its α = 2, β = −1 is ``alpha=2, beta=1`` here. Heatmaps and models as in
-    :func:`epsilon`.
+    The signs are those of the products z_ij, and the bias is split by its sign into the two denominators. Average
+    pooling, whose contributions after a ReLU are all positive, shares relevance in proportion to them, since α z⁺
+    alone would multiply it by α. The paper writes β as a negative number: its α = 2, β = −1 is ``alpha=2, beta=1``
+    here. Heatmaps and models as in :func:`epsilon`.
     """
-    return _rules(
-        lambda: AlphaBetaRule(alpha, beta), lambda: Norm(stabilizer=_nonzero), normalisation
-    )
+    return _rules(lambda: AlphaBetaRule(alpha, beta), lambda: Norm(stabilizer=_nonzero), normalisation)

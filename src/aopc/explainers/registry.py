@@ -48,24 +48,17 @@ EXPLAINERS: dict[str, Backward | str] = {
     RANDOM: "aopc.explainers.random:random",
 }
 
-#: Beyond the paper: baselines that do not know the network, and LRP with the other treatment of local
-#: response normalisation.
+#: Beyond the paper: baselines that do not know the network, and LRP with the other treatment of local response
+#: normalisation.
 FURTHER: dict[str, Backward | str] = {
     "centre-first": "aopc.explainers.baselines:centre_first",
     "image-edges": "aopc.explainers.baselines:image_edges",
-    "lrp-alpha2-beta1-lrn-identity": Backward(
-        _ALPHA_BETA, {"alpha": 2.0, "beta": 1.0, "normalisation": "identity"}
-    ),
+    "lrp-alpha2-beta1-lrn-identity": Backward(_ALPHA_BETA, {"alpha": 2.0, "beta": 1.0, "normalisation": "identity"}),
 }
 
 
 def get_explainer(name: str) -> Any:
-    """The explainer called ``name``: a key of :data:`EXPLAINERS` or of :data:`FURTHER`, or
-    ``package.module:function``; an :class:`aopc.explainers.contract.Explainer` or a :class:`Backward`.
-
-    Raises
-    ------
-    InputError
-        If there is no such explainer.
+    """The :class:`Backward` or :class:`aopc.explainers.contract.Explainer` called ``name``: a key of
+    :data:`EXPLAINERS` or of :data:`FURTHER`, or ``package.module:function``; InputError if there is none.
     """
     return resolve("explainer", EXPLAINERS | FURTHER, name)

@@ -14,13 +14,7 @@ from aopc.explainers.backward.signals import RuleSet, Signals
 from aopc.explainers.contract import Explainer
 from aopc.explainers.registry import Backward, get_explainer
 from aopc.models.dropout import active_dropout
-from aopc.models.inference import (
-    as_images,
-    default_batch_size,
-    device_of,
-    evaluating,
-    targets_or_predictions,
-)
+from aopc.models.inference import as_images, default_batch_size, device_of, evaluating, targets_or_predictions
 
 
 def heatmaps(
@@ -53,8 +47,8 @@ def heatmaps(
     allow_nonfinite
         Let heatmaps with NaN or infinite values through, as NaN all over, instead of raising.
     dropout_seed
-        Explain the network with its dropout layers active, as in training, with masks keyed by this
-        seed and the image's id (:func:`aopc.models.dropout.active_dropout`); None: they are off.
+        Explain the network with its dropout layers active, as in training, with masks keyed by this seed and the
+        image's id (:func:`aopc.models.dropout.active_dropout`); None: they are off.
 
     Returns
     -------
@@ -63,8 +57,8 @@ def heatmaps(
     Raises
     ------
     InputError
-        If the explainer is not known, returns another shape, or returns a heatmap that is not
-        finite; the message names the images.
+        If the explainer is not known, returns another shape, or returns a heatmap that is not finite; the message
+        names the images.
 
     Examples
     --------
@@ -74,24 +68,24 @@ def heatmaps(
     >>> heatmaps(net, torch.rand(2, 3, 8, 8), "lrp-alpha2-beta1").shape
     (2, 8, 8)
     """
-    label = explainer if isinstance(explainer, str) else getattr(explainer, "__name__", "explainer")
+    name = explainer if isinstance(explainer, str) else getattr(explainer, "__name__", "explainer")
     explain = get_explainer(explainer) if isinstance(explainer, str) else explainer
-    return _heatmaps(
+    return heatmaps_of(
         model,
         images,
-        {label: explain},
+        {name: explain},
         targets,
-        image_ids,
-        batch_size,
-        allow_nonfinite,
-        dropout_seed,
-    )[label]
+        image_ids=image_ids,
+        batch_size=batch_size,
+        allow_nonfinite=allow_nonfinite,
+        dropout_seed=dropout_seed,
+    )[name]
 
 
 def heatmaps_of(
     model: nn.Module,
     images: Tensor | NDArray[np.floating],
-    explainers: Sequence[str],
+    explainers: Sequence[str] | Mapping[str, Explainer | Backward],
     targets: Tensor | NDArray[np.integer] | None = None,
     *,
     image_ids: Sequence[str] | None = None,
@@ -99,57 +93,34 @@ def heatmaps_of(
     allow_nonfinite: bool = False,
     dropout_seed: int | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Heatmaps of all images by several explainers, which share each batch's forward pass.
+    """Heatmaps of all images by several explainers (names, or explainers by name), sharing each batch's forward pass.
 
-    Explainers of other kinds than ours have passes of their own, and so has LRP in networks with batch
-    normalisation, which it merges. Parameters and errors as of :func:`heatmaps`.
+    Explainers of other kinds than ours have passes of their own, and so has LRP in networks with batch normalisation,
+    which it merges. Parameters and errors as of :func:`heatmaps`.
     """
-    chosen = {name: get_explainer(name) for name in explainers}
-    return _heatmaps(
-        model, images, chosen, targets, image_ids, batch_size, allow_nonfinite, dropout_seed
-    )
-
-
-def _heatmaps(
-    model: nn.Module,
-    images: Tensor | NDArray[np.floating],
-    explainers: Mapping[str, Explainer | Backward],
-    targets: Tensor | NDArray[np.integer] | None,
-    image_ids: Sequence[str] | None,
-    batch_size: int | None,
-    allow_nonfinite: bool,
-    dropout_seed: int | None,
-) -> dict[str, NDArray[np.float32]]:
+    chosen = explainers if isinstance(explainers, Mapping) else {name: get_explainer(name) for name in explainers}
     images = as_images(images, model)
     classes = targets_or_predictions(model, images, targets)
-    ids = list(image_ids) if image_ids is not None else [str(i) for i in range(len(images))]
+    ids = [str(i) for i in range(len(images))] if image_ids is None else list(image_ids)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
-    results: dict[str, list[Tensor]] = {name: [] for name in explainers}
+    results: dict[str, list[Tensor]] = {name: [] for name in chosen}
     with evaluating(model):
-        shared = _Shared(model, explainers)
+        shared = _Shared(model, chosen)
         for start in range(0, len(images), size):
             part = slice(start, start + size)
             batch = images[part].to(device_of(model))
-            dropping = (
-                nullcontext()
-                if dropout_seed is None
-                else active_dropout(model, ids[part], dropout_seed)
-            )
+            dropping = nullcontext() if dropout_seed is None else active_dropout(model, ids[part], dropout_seed)
             with dropping:
-                found = shared(
-                    batch, classes[part].to(batch.device), fresh=dropout_seed is not None
-                )
+                found = shared(batch, classes[part].to(batch.device), fresh=dropout_seed is not None)
+            expected = (len(batch), *batch.shape[2:])
             for name, result in found.items():
-                if tuple(result.shape) != (len(batch), *batch.shape[2:]):
+                if tuple(result.shape) != expected:
                     raise InputError(
-                        f"the explainer {name!r} must return heatmaps of shape"
-                        f" {(len(batch), *batch.shape[2:])}; it returned {tuple(result.shape)}"
+                        f"the explainer {name!r} must return heatmaps of shape {expected}; it returned"
+                        f" {tuple(result.shape)}"
                     )
                 results[name].append(result.detach().float().cpu())
-    return {
-        name: _finite(torch.cat(parts).numpy(), name, ids, allow_nonfinite)
-        for name, parts in results.items()
-    }
+    return {name: _finite(torch.cat(parts).numpy(), name, ids, allow_nonfinite) for name, parts in results.items()}
 
 
 class _Shared:
@@ -157,18 +128,14 @@ class _Shared:
 
     def __init__(self, model: nn.Module, explainers: Mapping[str, Explainer | Backward]) -> None:
         self._model, self._explainers = model, explainers
-        self._sets = {
-            e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)
-        }
+        self._sets = {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)}
         self._signals: Signals | None = None
 
     def __call__(self, images: Tensor, targets: Tensor, *, fresh: bool) -> dict[str, Tensor]:
         """``fresh``: the model is not the same as at the last call."""
-        signals: dict[str, Tensor] = {}
-        if self._sets:
-            if self._signals is None or fresh:
-                self._signals = Signals(self._model, images[:1], self._sets)
-            signals = self._signals(images, targets)
+        if self._signals is None or fresh:
+            self._signals = Signals(self._model, images[:1], self._sets)
+        signals = self._signals(images, targets)
         return {
             name: _heatmap(explain, signals[explain.signal])
             if isinstance(explain, Backward)
@@ -178,8 +145,7 @@ class _Shared:
 
 
 def _rules_of(explainer: Backward) -> RuleSet:
-    rules: RuleSet = resolve("rule set", {}, explainer.rules)(**explainer.settings)
-    return rules
+    return resolve("rule set", {}, explainer.rules)(**explainer.settings)
 
 
 def _heatmap(explainer: Backward, signal: Tensor) -> Tensor:
@@ -189,16 +155,8 @@ def _heatmap(explainer: Backward, signal: Tensor) -> Tensor:
     return torch.linalg.vector_norm(signal, ord=explainer.norm, dim=1)
 
 
-def _finite(
-    maps: NDArray[np.float32], label: str, ids: Sequence[str], allow_nonfinite: bool
-) -> NDArray[np.float32]:
-    """The heatmaps, NaN all over where one has a value that is not finite.
-
-    Raises
-    ------
-    InputError
-        If there are such and they are not allowed.
-    """
+def _finite(maps: NDArray[np.float32], label: str, ids: Sequence[str], allow_nonfinite: bool) -> NDArray[np.float32]:
+    """The heatmaps, NaN all over where one has a value that is not finite; InputError if that is not allowed."""
     broken = ~np.isfinite(maps).all(axis=(1, 2))
     if broken.any() and not allow_nonfinite:
         raise InputError(

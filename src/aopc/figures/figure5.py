@@ -1,123 +1,61 @@
 """Figure 5: file sizes of the heatmaps, image by image, and their entropy."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-import seaborn as sns
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from aopc.figures.style import (
-    PAGE,
-    PANEL_COLOURS,
-    PANEL_MARKERS,
-    house_style,
-    style_of,
-    take_legend,
-)
+from aopc.figures.style import PAGE, PANEL_LOOKS, Table, Titles, house_style, legend_below, show_boxes, span, style_of
 
 LRP = "lrp-alpha2-beta1"
 AGAINST = ("sensitivity-l2", "deconvolution-l2")
 
 
-def draw_figure5(
-    table: Mapping[str, Sequence[Any]], panel_titles: Mapping[str, str], explainers: Sequence[str]
-) -> Figure:
+@house_style()
+def draw_figure5(table: Table, titles: Titles, explainers: Sequence[str]) -> Figure:
     """Two scatter plots of PNG sizes against LRP, one point an image; box plots of entropy by method.
 
-    Parameters
-    ----------
-    table
-        One row a data set × explainer × image: ``png_kb``, ``entropy``, ``zero``.
-    panel_titles
-        Data set → title.
-    explainers
-        In the order of the boxes.
+    The table has one row a data set × explainer × image: ``png_kb``, ``entropy``, ``zero``; the boxes stand in
+    the order of the explainers.
     """
-    columns = {name: np.asarray(values) for name, values in table.items()}
-    drawn = ~columns["zero"].astype(bool)
-    with house_style():
-        figure = Figure(figsize=(PAGE, 5.4))
-        grid = figure.add_gridspec(2, 1, height_ratios=[1.1, 1])
-        above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-        axes = above.subplots(1, 2)
-        for axis, other in zip(axes, AGAINST, strict=True):
-            _scatter(axis, columns, drawn, other, panel_titles)
-        handles, labels = axes[0].get_legend_handles_labels()
-        above.legend(
-            handles, labels, loc="outside lower center", ncols=4, frameon=False, handletextpad=0.2
-        )
-        _boxes(below.subplots(), columns, drawn, panel_titles, explainers)
-        handles, labels = take_legend(below.axes[0])
-        labels = [style_of(e, explainers)[0] for e in labels]
-        below.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    whole = pd.DataFrame(table).astype({"png_kb": float, "entropy": float, "zero": bool})
+    figure = Figure(figsize=(PAGE, 5.4))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.1, 1]).flat
+    axes = above.subplots(1, 2)
+    for axis, other in zip(axes, AGAINST, strict=True):
+        _scatter(axis, whole, other, titles)
+    legend_below(above, axes[0], handletextpad=0.2)
+    axis, drawn = below.subplots(), whole[~whole["zero"]]
+    show_boxes(axis, drawn, "data_set", "entropy", list(titles), explainers, fliersize=1.2, linewidth=0.7)
+    ticks = []
+    for name, title in titles.items():
+        here = drawn["explainer"][drawn["data_set"] == name]
+        ticks.append(f"{title} (n = {span([(here == e).sum() for e in explainers])})")
+    axis.set_xticks(range(len(ticks)), ticks)
+    axis.set_xlabel("")
+    axis.set_ylabel("entropy of the heatmap (bit)")
+    legend_below(below, axis)
     return figure
 
 
-def _scatter(
-    axis: Axes,
-    columns: Mapping[str, NDArray[Any]],
-    drawn: NDArray[np.bool_],
-    other: str,
-    titles: Mapping[str, str],
-) -> None:
+def _scatter(axis: Axes, whole: pd.DataFrame, other: str, titles: Titles) -> None:
     highest, counts = 0.0, []
     for i, (name, title) in enumerate(titles.items()):
-        rows = {
-            e: (columns["data_set"] == name) & (columns["explainer"] == e) for e in (LRP, other)
-        }
-        if not rows[LRP].any() or not rows[other].any():
+        panel = whole[whole["data_set"] == name]
+        rows = [panel[panel["explainer"] == e] for e in (other, LRP)]
+        if any(r.empty for r in rows):
             continue
-        both = drawn[rows[LRP]] & drawn[rows[other]]
-        x, y = (columns["png_kb"][rows[e]].astype(float)[both] for e in (other, LRP))
-        axis.scatter(
-            x,
-            y,
-            s=8,
-            alpha=0.55,
-            linewidths=0,
-            color=PANEL_COLOURS[i % 6],
-            marker=PANEL_MARKERS[i % 6],
-            label=title,
-        )
+        both = ~(rows[0]["zero"].to_numpy() | rows[1]["zero"].to_numpy())
+        x, y = (r["png_kb"].to_numpy()[both] for r in rows)
+        colour, marker = PANEL_LOOKS[i % 6]
+        axis.scatter(x, y, s=8, alpha=0.55, linewidths=0, color=colour, marker=marker, label=title)
         highest = max([highest, *x, *y])
         counts.append(int(both.sum()))
     axis.plot([0, highest * 1.05], [0, highest * 1.05], color="#666666", linewidth=0.8)
     axis.set_xlim(0, highest * 1.05)
     axis.set_ylim(0, highest * 1.05)
     # Images on which one of the two heatmaps is zero are left out, so each plot has its own n.
-    spread = f"{min(counts)}–{max(counts)}" if len(set(counts)) > 1 else f"{max(counts, default=0)}"
-    axis.set_title(f"n = {spread} a data set" if len(titles) > 1 else f"n = {spread}")
+    axis.set_title(f"n = {span(counts)} a data set" if len(titles) > 1 else f"n = {span(counts)}")
     axis.set_xlabel(f"{style_of(other, [])[0]}: PNG size (KB)")
     axis.set_ylabel(f"{style_of(LRP, [])[0]}: PNG size (KB)")
-
-
-def _boxes(
-    axis: Axes,
-    columns: Mapping[str, NDArray[Any]],
-    drawn: NDArray[np.bool_],
-    titles: Mapping[str, str],
-    explainers: Sequence[str],
-) -> None:
-    sns.boxplot(
-        x=columns["data_set"][drawn],
-        y=columns["entropy"][drawn].astype(float),
-        hue=columns["explainer"][drawn],
-        order=list(titles),
-        hue_order=list(explainers),
-        palette={e: style_of(e, explainers)[1] for e in explainers},
-        fliersize=1.2,
-        linewidth=0.7,
-        ax=axis,
-    )
-    ticks = []
-    for name, title in titles.items():
-        here = drawn & (columns["data_set"] == name)
-        counts = {int((here & (columns["explainer"] == e)).sum()) for e in explainers}
-        spread = f"{min(counts)}–{max(counts)}" if len(counts) > 1 else f"{max(counts)}"
-        ticks.append(f"{title} (n = {spread})")
-    axis.set_xticks(range(len(ticks)), ticks)
-    axis.set_xlabel("")
-    axis.set_ylabel("entropy of the heatmap (bit)")

@@ -14,9 +14,7 @@ def abpc_per_image(
     """Area between the LeRF and the MoRF curve of each image, (N,)."""
     high, low = values_of(lerf, output), values_of(morf, output)
     if (high.shape[0], high.shape[2]) != (low.shape[0], low.shape[2]):
-        raise InputError(
-            f"LeRF and MoRF curves must have the same images and steps; got {high.shape} and {low.shape}"
-        )
+        raise InputError(f"LeRF and MoRF curves must have the same images and steps; got {high.shape} and {low.shape}")
     return (high.mean(axis=1) - low.mean(axis=1)).mean(axis=1)
 
 

@@ -17,9 +17,7 @@ def values_of(curves: Curves | ArrayLike, output: Output = "logit") -> NDArray[n
         curves = curves.logits if output == "logit" else curves.probabilities
     values = np.asarray(curves, dtype=np.float64)
     if values.ndim != 3 or values.shape[2] < 1:
-        raise InputError(
-            f"curves must have shape (images, trajectories, steps + 1); got {values.shape}"
-        )
+        raise InputError(f"curves must have shape (images, trajectories, steps + 1); got {values.shape}")
     return values
 
 
@@ -38,8 +36,8 @@ def aopc(curves: Curves | ArrayLike, output: Output = "logit") -> float:
 
         AOPC = 1/(L + 1) ⟨ Σ_{k=0}^{L} f(x⁽⁰⁾) − f(x⁽ᵏ⁾) ⟩
 
-    Larger is better: the heatmap found what the class score depends on. In the units of f. NaN
-    curves, of images whose heatmap was not finite, are left out.
+    Larger is better: the heatmap found what the class score depends on. In the units of f. NaN curves, of images
+    whose heatmap was not finite, are left out.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
 """How complex a heatmap is: entropy and file size of one and the same rendered image.
 
-The paper does not say how it drew the heatmaps that it measured, and the figures depend on it.
-Here a heatmap is an 8-bit grey image of its own height and width, drawn by one of
-:data:`RENDERINGS`. The default, ``minmax``, is MATLAB's mat2gray: the smallest value black, the
-largest white. It uses all 256 grey levels for every method and treats the sign of relevance like
-any other difference; the others are there to see what that choice does.
+The paper does not say how it drew the heatmaps that it measured, and the figures depend on it. Here a heatmap is an
+8-bit grey image of its own height and width, drawn by one of :data:`RENDERINGS`. The default, ``minmax``, is
+MATLAB's mat2gray: the smallest value black, the largest white. It uses all 256 grey levels for every method and
+treats the sign of relevance like any other difference; the others are there to see what that choice does.
 """
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,7 @@ from aopc.base.names import nearest
 
 #: Bytes in a kilobyte here.
 KB = 1024
-
-FORMATS: dict[str, dict[str, int | bool]] = {
-    "png": {"compress_level": 9},
-    "jpeg": {"quality": 90},
-}
+FORMATS = {"png": {"compress_level": 9}, "jpeg": {"quality": 90}}
 
 #: Name → function that maps a heatmap (H, W) float64 to grey values in [0, 1].
 RENDERINGS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -33,7 +29,6 @@ RENDERINGS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "positive": lambda h: np.maximum(h, 0.0) / (h.max() if h.max() > 0 else 1.0),
     "absolute": lambda h: np.abs(h) / (np.abs(h).max() or 1.0),
 }
-
 DEFAULT_RENDERING = "minmax"
 
 
@@ -92,24 +87,26 @@ def zero_heatmaps(maps: NDArray[np.float32]) -> NDArray[np.bool_]:
     return (maps == 0).all(axis=(1, 2))
 
 
+#: Column → what it measures.
+MEASURES: dict[str, Callable[..., float]] = {
+    "entropy": entropy,
+    "png_kb": partial(file_size, format="png"),
+    "jpeg_kb": partial(file_size, format="jpeg"),
+}
+
+
 def complexity_columns(
     explainer: str, heatmaps: NDArray[np.float32], image_ids: Sequence[str], rendering: str
 ) -> dict[str, list[Any]]:
     """Entropy and file sizes of heatmaps, one row an image; NaN where a heatmap is not finite."""
     finite = [bool(np.isfinite(h).all()) for h in heatmaps]
-    nan = float("nan")
-    measured = [
-        (entropy(h, rendering), file_size(h, "png", rendering), file_size(h, "jpeg", rendering))
-        if ok
-        else (nan, nan, nan)
-        for h, ok in zip(heatmaps, finite, strict=True)
-    ]
     return {
-        "explainer": [explainer] * len(measured),
+        "explainer": [explainer] * len(finite),
         "image": list(image_ids),
-        "entropy": [m[0] for m in measured],
-        "png_kb": [m[1] for m in measured],
-        "jpeg_kb": [m[2] for m in measured],
+        **{
+            name: [measure(h, rendering=rendering) if ok else np.nan for h, ok in zip(heatmaps, finite, strict=True)]
+            for name, measure in MEASURES.items()
+        },
         "zero": zero_heatmaps(heatmaps).tolist(),
         "nonfinite": [not ok for ok in finite],
     }

@@ -7,15 +7,13 @@ from numpy.typing import NDArray
 def relevance_mass(heatmaps: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The share of the positive relevance that lies on the object's mask, (N,), 0 to 1.
 
-    Arras, Osman, Samek: CLEVR-XAI (2022), relevance mass accuracy. A heatmap that knows nothing
-    reaches the mask's share of the image. NaN where nothing is positive, or the mask is empty.
+    Arras, Osman, Samek: CLEVR-XAI (2022), relevance mass accuracy. A heatmap that knows nothing reaches the
+    mask's share of the image. NaN where nothing is positive, or the mask is empty.
 
     Parameters
     ----------
-    heatmaps
-        (N, H, W).
-    masks
-        (N, H, W): the object's pixels.
+    heatmaps, masks
+        (N, H, W) each; a mask has the object's pixels.
 
     Examples
     --------
@@ -25,17 +23,15 @@ def relevance_mass(heatmaps: NDArray[np.floating], masks: NDArray[np.bool_]) -> 
     positive = np.maximum(heatmaps.astype(np.float64), 0.0)
     total = positive.sum(axis=(1, 2))
     usable = np.isfinite(total) & (total > 0) & masks.any(axis=(1, 2))
-    mass = np.full(len(heatmaps), np.nan)
     inside = np.where(masks, positive, 0.0).sum(axis=(1, 2))
-    mass[usable] = inside[usable] / total[usable]
-    return mass
+    return np.divide(inside, total, out=np.full(len(total), np.nan), where=usable)
 
 
 def pointing_game(heatmaps: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Whether the most relevant pixel lies on the object's mask, (N,) of 0 and 1.
 
-    Zhang et al.: Top-Down Neural Attention by Excitation Backprop (2016), here without a tolerance
-    around the mask. Of several maxima the first counts. NaN as in :func:`relevance_mass`.
+    Zhang et al.: Top-Down Neural Attention by Excitation Backprop (2016), here without a tolerance around the
+    mask. Of several maxima the first counts. NaN as in :func:`relevance_mass`.
     """
     usable = np.isfinite(relevance_mass(heatmaps, masks))
     peak = np.nan_to_num(heatmaps).reshape(len(heatmaps), -1).argmax(axis=1)

@@ -4,22 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def similarity_to_others(
-    heatmaps: NDArray[np.floating], classes: NDArray[np.integer]
-) -> NDArray[np.float64]:
+def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.integer]) -> NDArray[np.float64]:
     """How much each heatmap is like those of the other images that are explained for its class.
 
     Parameters
     ----------
-    heatmaps
-        (N, H, W), finite.
-    classes
-        (N,): what is explained.
+    heatmaps, classes
+        (N, H, W), finite; (N,), what is explained.
 
     Returns
     -------
-    (N,): the mean of Pearson's correlations with those heatmaps, −1 to 1; 1 is the same picture up to
-    its scale. NaN for a constant heatmap, and where there is no other one of the class.
+    (N,): the mean of Pearson's correlations with those heatmaps, −1 to 1; 1 is the same picture up to its scale. NaN
+    for a constant heatmap, and where there is no other one of the class.
 
     Examples
     --------
@@ -41,23 +37,12 @@ def similarity_to_others(
     return result
 
 
-def with_their_spread(
-    similarities: NDArray[np.float64], classes: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Values of the same mean whose spread over images is that mean's own uncertainty.
+def with_their_spread(similarities: NDArray[np.float64], classes: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Values of the same mean whose spread over images is that mean's own uncertainty, for a test or a bootstrap.
 
-    Each pair counts for both of its images, so the similarities are not independent of each other,
-    and their mean varies about twice as much as their spread suggests. It is a U-statistic of pairs:
-    an image's influence on it is twice its distance from the mean of its class (Hoeffding 1948).
-
-    Parameters
-    ----------
-    similarities, classes
-        (N,): of :func:`similarity_to_others`.
-
-    Returns
-    -------
-    (N,), for a test or a bootstrap of the mean over images.
+    Each pair counts for both of its images, so the similarities, (N,) as of :func:`similarity_to_others`, are not
+    independent of each other, and their mean varies about twice as much as their spread suggests. It is a U-statistic
+    of pairs: an image's influence on it is twice its distance from the mean of its class (Hoeffding 1948).
     """
     result = np.full(len(similarities), np.nan)
     usable = np.isfinite(similarities)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,12 @@ class Summary:
 
     Attributes
     ----------
-    name
-        Of the data set.
+    name, seed
+        Of the data set; of the bootstrap.
     curves
         By explainer, the random baseline included; all on the same images in the same order.
     complexity
         One row an explainer × image (:func:`aopc.measures.complexity.complexity_columns`).
-    seed
-        Of the bootstrap.
     """
 
     name: str
@@ -41,9 +40,7 @@ class Summary:
 
     def __post_init__(self) -> None:
         if RANDOM not in self.curves:
-            raise InputError(
-                "the explainer random is the baseline: it must be among the explainers"
-            )
+            raise InputError("the explainer random is the baseline: it must be among the explainers")
         images = self.curves[RANDOM]["random"].image_ids
         for explainer, curves in self.curves.items():
             if any(c.image_ids != images for c in curves.values()):
@@ -64,8 +61,7 @@ class Summary:
 
     def relative_curve(self, explainer: str) -> Interval:
         """AOPC minus that of random order after each step, (L + 1,), with pointwise intervals."""
-        difference = self.aopc_curves(explainer) - self.aopc_curves(RANDOM)
-        return bootstrap_mean(difference, seed=self.seed)
+        return bootstrap_mean(self.aopc_curves(explainer) - self.aopc_curves(RANDOM), seed=self.seed)
 
     def difference(self, explainer: str, other: str) -> Interval:
         """The paired difference of two explainers' AOPC, under the same noise on the same images."""
@@ -77,19 +73,13 @@ class Summary:
         return {explainer: self._metrics_of(explainer) for explainer in self.explainers}
 
     def _metrics_of(self, explainer: str) -> dict[str, float | int]:
-        absolute = self.absolute(explainer)
-        found = {
-            **_numbers("aopc", absolute),
-            **_numbers("relative_to_random", self.difference(explainer, RANDOM)),
-            "images": absolute.images,
-        }
+        absolute, relative = self.absolute(explainer), self.difference(explainer, RANDOM)
+        found = {**_numbers("aopc", absolute), **_numbers("relative_to_random", relative), "images": absolute.images}
         rows = self.complexity["explainer"] == explainer
         # A heatmap without content is not a simple one.
         drawn = rows & ~self.complexity["zero"].astype(bool)
         for measure in ("entropy", "png_kb", "jpeg_kb"):
-            found |= _numbers(
-                measure, bootstrap_mean(self.complexity[measure][drawn], seed=self.seed)
-            )
+            found |= _numbers(measure, bootstrap_mean(self.complexity[measure][drawn], seed=self.seed))
         found["zero_heatmaps"] = int(self.complexity["zero"][rows].sum())
         found["nonfinite_heatmaps"] = int(self.complexity["nonfinite"][rows].sum())
         curves = self.curves[explainer]
@@ -100,41 +90,30 @@ class Summary:
 
     def relative_table(self) -> Table:
         """The data of Figure 4: one row an explainer × step."""
-        table: Table = {
-            k: []
-            for k in ("data_set", "explainer", "step", "relative_aopc", "low", "high", "images")
-        }
+        rows: list[tuple[Any, ...]] = []
         for explainer in self.explainers:
-            if explainer == RANDOM:
-                continue
-            curve = self.relative_curve(explainer)
-            steps = len(curve.mean)
-            table["data_set"] += [self.name] * steps
-            table["explainer"] += [explainer] * steps
-            table["step"] += range(steps)
-            table["relative_aopc"] += curve.mean.tolist()
-            table["low"] += curve.low.tolist()
-            table["high"] += curve.high.tolist()
-            table["images"] += [curve.images] * steps
-        return table
+            if explainer != RANDOM:
+                curve = self.relative_curve(explainer)
+                numbers = zip(curve.mean.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True)
+                rows += [(self.name, explainer, step, *found, curve.images) for step, found in enumerate(numbers)]
+        return _columns(rows, "data_set", "explainer", "step", "relative_aopc", "low", "high", "images")
 
     def difference_table(self) -> Table:
         """Paired differences in AOPC between all pairs of explainers, one row a pair."""
-        table: Table = {
-            k: [] for k in ("data_set", "explainer", "other", "difference", "low", "high", "images")
-        }
-        for i, explainer in enumerate(self.explainers):
-            for other in self.explainers[i + 1 :]:
-                interval = self.difference(explainer, other)
-                row = (self.name, explainer, other, *interval.numbers, interval.images)
-                for column, value in zip(table.values(), row, strict=True):
-                    column.append(value)
-        return table
+        rows = []
+        for explainer, other in combinations(self.explainers, 2):
+            interval = self.difference(explainer, other)
+            rows.append((self.name, explainer, other, *interval.numbers, interval.images))
+        return _columns(rows, "data_set", "explainer", "other", "difference", "low", "high", "images")
 
 
 def _numbers(name: str, interval: Interval) -> dict[str, float]:
     mean, low, high = interval.numbers
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> Table:
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def joined(tables: Sequence[Table]) -> Table:

@@ -22,17 +22,17 @@ def has_dropout(model: nn.Module) -> bool:
 def active_dropout(model: nn.Module, image_ids: Sequence[str], seed: int) -> Iterator[nn.Module]:
     """The model with its dropout layers active, as in training (Samek et al., claim on dropout).
 
-    Which units are dropped is keyed by the seed, the layer and the image, so it depends neither on
-    the batch nor on what was computed before: an image meets the same thinned network each time, in
-    the pass that explains it and in those that see it perturbed.
+    Which units are dropped is keyed by the seed, the layer and the image, so it depends neither on the batch nor on
+    what was computed before: an image meets the same thinned network each time, in the pass that explains it and in
+    those that see it perturbed.
 
     Parameters
     ----------
     model
         In evaluation mode; ``nn.Dropout`` and its kin are made active, nothing else changes.
     image_ids
-        Of the rows of each batch that the model will be given, of which a shorter batch takes the
-        first; a single id stands for all rows.
+        Of the rows of each batch that the model will be given, of which a shorter batch takes the first; a single id
+        stands for all rows.
     seed
         Of the masks.
 
@@ -47,10 +47,7 @@ def active_dropout(model: nn.Module, image_ids: Sequence[str], seed: int) -> Ite
             raise InputError(f"the layer {name!r} is alpha dropout, which is not supported")
     if not layers:
         raise InputError("this model has no dropout layers to make active")
-    handles = [
-        module.register_forward_hook(_masking(name, list(image_ids), seed))
-        for name, module in layers
-    ]
+    handles = [m.register_forward_hook(_masking(name, list(image_ids), seed)) for name, m in layers]
     try:
         yield model
     finally:
@@ -63,9 +60,7 @@ def _masking(layer: str, image_ids: list[str], seed: int) -> Any:
 
     def mask(module: _DropoutNd, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         if len(image_ids) != 1 and len(image_ids) < len(output):
-            raise InputError(
-                f"active dropout was given {len(image_ids)} images, but a batch has {len(output)}"
-            )
+            raise InputError(f"active dropout was given {len(image_ids)} images, but a batch has {len(output)}")
         shape = tuple(output.shape[1:])
         if not isinstance(module, nn.Dropout):  # Dropout1d and so on drop whole channels
             shape = (shape[0], *[1] * (len(shape) - 1))

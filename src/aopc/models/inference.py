@@ -35,41 +35,26 @@ def best_device() -> torch.device:
 
 
 def to_device(model: nn.Module, name: str | None = None) -> nn.Module:
-    """The model on the named device, or on the best one.
-
-    Raises
-    ------
-    InputError
-        If there is no such device here.
-    """
+    """The model on the named device, or on the best one; an InputError if there is no such device here."""
     try:
         return model.to(torch.device(name) if name else best_device())
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(
-            f"cannot use the device {name!r}: give cpu, or leave it out ({reason})"
-        ) from error
+        raise InputError(f"cannot use the device {name!r}: give cpu, or leave it out ({reason})") from error
 
 
 def default_batch_size(model: nn.Module, image_shape: tuple[int, ...]) -> int:
     """Images a batch: few large ones on a CPU, whose caches they should fit, many on a GPU."""
-    values = int(np.prod(image_shape))
-    if device_of(model).type == "cpu":
-        return max(1, min(128, 2**20 // values))
-    return max(1, min(2048, 2**26 // values))
+    values, most = (2**20, 128) if device_of(model).type == "cpu" else (2**26, 2048)
+    return max(1, min(most, values // int(np.prod(image_shape))))
 
 
 def as_images(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
-    """Images as a (N, C, H, W) floating-point tensor, wherever they are.
-
-    Raises
-    ------
-    InputError
-        If the shape or the dtype is another, there is no image, or a value is not finite.
+    """Images as a (N, C, H, W) floating-point tensor of the model's dtype, wherever they are; an InputError if they
+    have another shape or kind of dtype, are none, or are not finite.
     """
     # torch takes no negative strides, which reversing the channels in numpy gives.
-    array = np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images
-    tensor = torch.as_tensor(array)
+    tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
     if tensor.ndim != 4 or not tensor.is_floating_point() or tensor.numel() == 0:
         raise InputError(
             "images must be floating-point, of shape (N, C, H, W), in the model's input space;"
@@ -82,13 +67,7 @@ def as_images(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
 
 
 def logits_of(model: nn.Module, batch: Tensor) -> Tensor:
-    """The model's class scores for a batch, (B, classes).
-
-    Raises
-    ------
-    InputError
-        If the output has another shape.
-    """
+    """The model's class scores for a batch, (B, classes); an InputError if the output has another shape."""
     return checked_scores(model(batch), len(batch))
 
 
@@ -96,9 +75,7 @@ def checked_scores(output: Any, count: int) -> Tensor:
     """A model's output for ``count`` images, (count, classes). Errors as of :func:`logits_of`."""
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != count:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise InputError(
-            f"the model must return class scores of shape (batch, classes); it returned {shape}"
-        )
+        raise InputError(f"the model must return class scores of shape (batch, classes); it returned {shape}")
     return output
 
 
@@ -110,47 +87,31 @@ def predict(
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
 ) -> NDArray[np.float32]:
-    """Class scores of all images, (N, classes) float32, dropout off.
-
-    Raises
-    ------
-    InputError
-        If a score is not finite; the message names the image.
+    """Class scores of all images, (N, classes) float32, dropout off; an InputError that names the image if one is not
+    finite.
     """
-    images = as_images(images, model)
+    images, device = as_images(images, model), device_of(model)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
-    device = device_of(model)
     with evaluating(model):
-        batches = [
-            logits_of(model, batch.to(device, copy=True)).float().cpu()
-            for batch in images.split(size)
-        ]
+        batches = [logits_of(model, batch.to(device, copy=True)).float().cpu() for batch in images.split(size)]
     scores = torch.cat(batches).numpy()
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(broken):
         name = image_ids[broken[0]] if image_ids is not None else str(broken[0])
         raise InputError(
-            f"the model's output is NaN or infinite for {len(broken)} of {len(images)} images, the"
-            f" first of them image {name}: check the weights and the preprocessing"
+            f"the model's output is NaN or infinite for {len(broken)} of {len(images)} images, the first of them"
+            f" image {name}: check the weights and the preprocessing"
         )
     return scores
 
 
-def targets_or_predictions(
-    model: nn.Module, images: Tensor, targets: Tensor | np.ndarray | None
-) -> Tensor:
-    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice).
-
-    Raises
-    ------
-    InputError
-        If there is not one target an image.
+def targets_or_predictions(model: nn.Module, images: Tensor, targets: Tensor | np.ndarray | None) -> Tensor:
+    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice); an InputError if
+    there is not one target an image.
     """
     if targets is None:
         return torch.from_numpy(predict(model, images).argmax(axis=1))
     chosen = torch.as_tensor(targets).to(torch.int64).cpu()
     if chosen.shape != (len(images),):
-        raise InputError(
-            f"targets must have shape ({len(images)},), one class an image; got {tuple(chosen.shape)}"
-        )
+        raise InputError(f"targets must have shape ({len(images)},), one class an image; got {tuple(chosen.shape)}")
     return chosen

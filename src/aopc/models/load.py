@@ -15,10 +15,7 @@ from aopc.models.zoo.torchvision_models import torchvision_network
 
 
 def load_network(
-    architecture: str,
-    weights: Path,
-    preprocessing: str | None = None,
-    class_names: tuple[str, ...] | None = None,
+    architecture: str, weights: Path, preprocessing: str | None = None, class_names: tuple[str, ...] | None = None
 ) -> tuple[Network, Layout]:
     """A network with weights from a file, in evaluation mode, on the CPU, and how it is built.
 
@@ -27,61 +24,46 @@ def load_network(
     architecture
         As torchvision.models calls it; for a ``.caffemodel`` one of Caffe's networks.
     weights
-        A file that ``torch.save`` wrote of the model's ``state_dict()``, which is read with
-        ``weights_only=True``, so it cannot run code; or a ``.caffemodel``. The number of classes is read
-        from it.
+        A file that ``torch.save`` wrote of the model's ``state_dict()``, which is read with ``weights_only=True``, so
+        it cannot run code; or a ``.caffemodel``. The number of classes is read from it.
     preprocessing
-        A key of :data:`PREPROCESSINGS`; "caffe" builds torchvision's networks as Caffe defines them. None:
-        what belongs to the weights.
+        A key of :data:`PREPROCESSINGS`; "caffe" builds torchvision's networks as Caffe defines them. None: what
+        belongs to the weights.
     class_names
         In the order of the outputs.
 
     Raises
     ------
     InputError
-        If the architecture or the preprocessing is not known, or the file cannot be read or does not
-        fit.
+        If the architecture or the preprocessing is not known, or the file cannot be read or does not fit.
     """
     if weights.suffix == ".caffemodel":
         if preprocessing not in (None, "caffe"):
             raise InputError("a .caffemodel takes --preprocessing caffe, or none")
         chosen = resolve("preprocessing", PREPROCESSINGS, caffe_preprocessing(architecture))
         model = load_caffe_network(architecture, weights)
-        layout = Layout(architecture, _classes(model))
+        layout = Layout(architecture, _classes(model.state_dict()))
     else:
         chosen = resolve("preprocessing", PREPROCESSINGS, preprocessing or "imagenet")
         caffe = preprocessing == "caffe"
         model = load_torchvision_model(architecture, weights, caffe=caffe)
-        layout = Layout("torchvision", _classes(model), {"name": architecture, "caffe": caffe})
+        layout = Layout("torchvision", _classes(model.state_dict()), {"name": architecture, "caffe": caffe})
     origin = {"model": architecture, "weights": file_hash(weights)}
     return Network(model, chosen, class_names, origin), layout
 
 
-def _classes(model: nn.Module) -> int:
-    return len(next(reversed(model.state_dict().values())))
+def _classes(state: dict[str, Tensor]) -> int:
+    return len(next(reversed(state.values())))
 
 
 def load_torchvision_model(name: str, weights: Path, *, caffe: bool = False) -> nn.Module:
-    """The architecture ``name`` with the state dict in ``weights``, in evaluation mode, on the CPU.
+    """The architecture ``name`` of torchvision with the state dict in ``weights``; all as of :func:`load_network`.
 
-    Parameters
-    ----------
-    name
-        As in ``torchvision.models.list_models()``; only classifiers make sense here.
-    weights
-        A file that ``torch.save`` wrote of the model's ``state_dict()``. It is read with
-        ``weights_only=True``, so it cannot run code. The number of classes is read from it.
-    caffe
-        The weights come from Caffe: build the network as Caffe defines it (:data:`CAFFE_LAYOUT`).
-
-    Raises
-    ------
-    InputError
-        If the architecture is not known, or the file cannot be read or does not fit it.
+    ``caffe``: the weights come from Caffe, so build the network as Caffe defines it (:data:`CAFFE_PADDING`).
     """
     torchvision_network(classes=1, name=name)  # an unknown name should not wait for the file
     state = _read_state_dict(weights)
-    model = torchvision_network(classes=len(next(reversed(state.values()))), name=name, caffe=caffe)
+    model = torchvision_network(classes=_classes(state), name=name, caffe=caffe)
     _load(model, state, name, weights)
     return model.eval()
 
@@ -97,11 +79,10 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
             f"cannot read the weights file {path}: it must be a state dict written by torch.save"
             f" ({(str(error).splitlines() or [type(error).__name__])[0][:100]})"
         ) from error
-    tensors = isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())
-    if not tensors or not state:
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(
-            f"the weights file {path} holds no state dict: save model.state_dict(), not the model"
-            " or a training checkpoint"
+            f"the weights file {path} holds no state dict: save model.state_dict(), not the model or a training"
+            " checkpoint"
         )
     if next(reversed(state.values())).ndim == 0:
         raise InputError(f"the weights file {path} does not end with a classifier's parameters")
@@ -110,17 +91,15 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _load(model: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
     own = model.state_dict()
-    missing = [key for key in own if key not in state]
-    surplus = [key for key in state if key not in own]
-    other = [key for key in own if key in state and own[key].shape != state[key].shape]
-    problems = [
-        f"{len(keys)} {what} (such as {keys[0]})"
-        for what, keys in (("missing", missing), ("not in it", surplus), ("of other shape", other))
-        if keys
-    ]
+    found = {
+        "missing": [key for key in own if key not in state],
+        "not in it": [key for key in state if key not in own],
+        "of other shape": [key for key in own if key in state and own[key].shape != state[key].shape],
+    }
+    problems = [f"{len(keys)} {what} (such as {keys[0]})" for what, keys in found.items() if keys]
     if problems:
         raise InputError(
-            f"the weights {path} do not fit the architecture {name}: of its {len(own)} entries"
-            f" {', '.join(problems)}; check --model"
+            f"the weights {path} do not fit the architecture {name}: of its {len(own)} entries {', '.join(problems)};"
+            " check --model"
         )
     model.load_state_dict(state)

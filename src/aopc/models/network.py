@@ -27,8 +27,6 @@ class Network:
     ----------
     model
         (N, C, H, W) → (N, classes), in evaluation mode.
-    preprocessing
-        From an image to the model's input.
     class_names
         In the order of the outputs, None where they are not known.
     origin
@@ -51,9 +49,7 @@ class Network:
 
 def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Module:
     """A network of a registered architecture, or of the user's own by dotted path."""
-    function = resolve("architecture", ARCHITECTURES, architecture)
-    model: nn.Module = checked(function, architecture, settings, classes=classes)
-    return model
+    return checked(resolve("architecture", ARCHITECTURES, architecture), architecture, settings, classes=classes)
 
 
 @dataclass(frozen=True)
@@ -77,8 +73,7 @@ def save_network(path: Path, network: Network, layout: Layout) -> None:
         "preprocessing": asdict(network.preprocessing),
         "origin": dict(network.origin),
     }
-    # Through memory: torch.save writes the file's own name into it, and equal networks should be
-    # equal files.
+    # Through memory: torch.save writes the file's own name into it, and equal networks should be equal files.
     buffer = io.BytesIO()
     torch.save(content, buffer)
     with atomic(path) as temporary:
@@ -90,5 +85,4 @@ def stored_network(path: Path) -> Network:
     content = torch.load(path, map_location="cpu", weights_only=True)
     model = build(content["architecture"], content["classes"], content["settings"])
     model.load_state_dict(content["state_dict"])
-    preprocessing = Preprocessing(**content["preprocessing"])
-    return Network(model.eval(), preprocessing, origin=content["origin"])
+    return Network(model.eval(), Preprocessing(**content["preprocessing"]), origin=content["origin"])

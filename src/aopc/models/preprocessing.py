@@ -1,6 +1,6 @@
 """From an image file to the model's input space. Preprocessing belongs to the model."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +26,8 @@ class Preprocessing:
     white
         The value of a full 8-bit channel before the mean is subtracted: 255 (Caffe) or 1.
     resize
-        (width, height) to which the whole image is warped, or the length of its shorter side with
-        the aspect kept; None: no resizing.
+        (width, height) to which the whole image is warped, or the length of its shorter side with the aspect kept;
+        None: no resizing.
     crop
         Side of the square cut from the centre; None: the whole image.
     """
@@ -43,42 +43,28 @@ class Preprocessing:
     def value_range(self) -> ValueRange:
         """What an 8-bit image can become: from black to white, channel by channel."""
         pairs = list(zip(self.mean, self.std, strict=True))
-        return ValueRange(
-            tuple((0.0 - m) / s for m, s in pairs), tuple((self.white - m) / s for m, s in pairs)
-        )
+        return ValueRange(tuple((0.0 - m) / s for m, s in pairs), tuple((self.white - m) / s for m, s in pairs))
 
     def framed(self, dataset: Dataset, file: Path | None = None) -> Dataset:
         """A data set as the frames that the network sees (:meth:`Dataset.framed`)."""
         # Arrays of the right kind that need no resizing are their own frames.
-        ready = (
-            self.resize is None
-            and self.crop is None
-            and not isinstance(dataset.images, ImageFolder)
-        )
+        ready = self.resize is None and self.crop is None and not isinstance(dataset.images, ImageFolder)
         plain = ready and (self.channels == "L") == (dataset.pixels.ndim == 3)
         return dataset.framed(self.frame, as_they_are=plain, file=file)
 
-    def with_mean(self, mean: tuple[float, ...]) -> "Preprocessing":
-        """The same with another mean colour."""
-        return replace(self, mean=mean)
-
     def frame(self, image: Image.Image) -> NDArray[np.uint8]:
         """The part of the image that the model sees, (H, W, 3) uint8 RGB or (H, W) uint8 grey."""
-        image = image.convert("L" if self.channels == "L" else "RGB")
-        if self.resize is not None:
-            image = image.resize(self._size(image), Image.Resampling.BILINEAR)
+        image, size = image.convert("L" if self.channels == "L" else "RGB"), self.resize
+        if isinstance(size, int):
+            # As torchvision does it: the longer side is rounded down.
+            short = min(image.size)
+            size = (size * image.width // short, size * image.height // short)
+        if size is not None:
+            image = image.resize(size, Image.Resampling.BILINEAR)
         if self.crop is not None:
             left, top = (round((side - self.crop) / 2) for side in image.size)
             image = image.crop((left, top, left + self.crop, top + self.crop))
         return np.asarray(image)
-
-    def _size(self, image: Image.Image) -> tuple[int, int]:
-        if isinstance(self.resize, tuple):
-            return self.resize
-        assert self.resize is not None
-        # As torchvision does it: the longer side is rounded down.
-        short = min(image.size)
-        return self.resize * image.width // short, self.resize * image.height // short
 
     def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """8-bit pixels, (…, H, W, 3) RGB or (…, H, W) grey → (…, C, H, W) float32."""
@@ -93,13 +79,11 @@ class Preprocessing:
 
 #: Name → preprocessing of images from files.
 PREPROCESSINGS: dict[str, Preprocessing] = {
-    # Caffe's reference models: images warped to 256 × 256, the centre 227 × 227, BGR, the mean
-    # colour of ILSVRC2012 subtracted, no scaling.
+    # Caffe's reference models: images warped to 256 × 256, the centre 227 × 227, BGR, the mean colour of ILSVRC2012
+    # subtracted, no scaling.
     "caffe": Preprocessing("BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 227),
     # The same for networks that take 224 × 224 (GoogLeNet, VGG).
-    "caffe-224": Preprocessing(
-        "BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 224
-    ),
+    "caffe-224": Preprocessing("BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 224),
     # Caffe's LeNet: grey images as they are, scaled by 1/256.
     "caffe-lenet": Preprocessing("L", (0.0,), (1.0,), 255.0 / 256.0, (28, 28)),
     # torchvision's classification reference.

@@ -11,23 +11,16 @@ from aopc.base.names import nearest
 class TrainingSettings:
     """Attributes
     ----------
-    epochs
-        Passes over the training images.
-    batch_size
-        Images a step.
-    learning_rate
-        Of the solver.
-    weight_decay
-        Of the solver.
+    epochs, batch_size
+        Passes over the training images, and images a step.
     mirror
         Whether to mirror half of the images at random, left to right.
     seed
         Of the weights, the order of the images, the mirroring and the dropout.
     solver
-        "one-cycle": AdamW with a one-cycle schedule (Smith, Topin 2019), whose peak is the learning
-        rate, and batch normalisation, which is folded into the weights afterwards. "constant":
-        stochastic gradient descent with momentum 0.9 at a constant rate and nothing else, as in
-        Caffe's CIFAR-10 example.
+        "one-cycle": AdamW with a one-cycle schedule (Smith, Topin 2019), whose peak is the learning rate, and batch
+        normalisation, which is folded into the weights afterwards. "constant": stochastic gradient descent with
+        momentum 0.9 at a constant rate and nothing else, as in Caffe's CIFAR-10 example.
     checkpoints
         Numbers of iterations after which the network is kept, too.
     """
@@ -47,7 +40,6 @@ class TrainingSettings:
                 "training needs one epoch, two images a batch and a learning rate above 0, or more; got"
                 f" {self.epochs}, {self.batch_size} and {self.learning_rate}"
             )
-        if self.solver not in ("one-cycle", "constant"):
-            raise InputError(
-                f"unknown solver {self.solver!r}: {nearest(self.solver, ['one-cycle', 'constant'])}"
-            )
+        solvers = ("one-cycle", "constant")
+        if self.solver not in solvers:
+            raise InputError(f"unknown solver {self.solver!r}: {nearest(self.solver, solvers)}")

@@ -40,21 +40,17 @@ def train(
     ----------
     model
         On the device to train on. It gives the layers; its weights are not used.
-    images
-        (N, C, H, W) in the model's input space.
-    labels
-        (N,) int64.
-    settings
-        See :class:`TrainingSettings`.
-    progress
-        Is told of the images of each step.
+    images, labels
+        (N, C, H, W) in the model's input space, and (N,) int64.
+    settings, progress
+        The recipe, and what is told of the images of each step.
     keep
         Is given the number of iterations and a copy of the network at each checkpoint.
 
     Returns
     -------
-    The trained network in evaluation mode, and the mean loss of each epoch. It has the plain layers
-    of ``model``, whatever normalisation helped the training.
+    The trained network in evaluation mode, and the mean loss of each epoch. It has the plain layers of ``model``,
+    whatever normalisation helped the training.
 
     Raises
     ------
@@ -68,10 +64,8 @@ def train(
     _check_checkpoints(settings, steps)
     initialise(model, settings.seed)
     names = [name for name, _ in model.named_children()]
-    learner = _with_batch_norm(model) if settings.solver == "one-cycle" else model
-    learner = learner.to(device).train()
+    learner = (_with_batch_norm(model) if settings.solver == "one-cycle" else model).to(device).train()
     optimiser, schedule = _solver(learner, settings, steps)
-    loss_function = nn.CrossEntropyLoss()
     images = images.contiguous(memory_format=torch.channels_last)
     losses, iteration = [], 0
     for epoch in range(settings.epochs):
@@ -81,10 +75,8 @@ def train(
         total = 0.0
         for chosen in order.split(size)[:steps]:
             batch = images[chosen].to(device, memory_format=torch.channels_last)
-            batch = torch.where(
-                mirrored[chosen][:, None, None, None].to(device), batch.flip(3), batch
-            )
-            loss = loss_function(learner(batch), labels[chosen].to(device))
+            batch = torch.where(mirrored[chosen][:, None, None, None].to(device), batch.flip(3), batch)
+            loss = nn.functional.cross_entropy(learner(batch), labels[chosen].to(device))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -116,23 +108,20 @@ def _solver(
         descent = torch.optim.SGD(learner.parameters(), lr=rate, momentum=0.9, weight_decay=decay)
         return descent, torch.optim.lr_scheduler.ConstantLR(descent, factor=1.0)
     adam = torch.optim.AdamW(learner.parameters(), lr=rate, weight_decay=decay)
-    return adam, torch.optim.lr_scheduler.OneCycleLR(
-        adam, max_lr=rate, total_steps=steps * settings.epochs
-    )
+    return adam, torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=rate, total_steps=steps * settings.epochs)
 
 
 def _with_batch_norm(model: nn.Sequential) -> nn.Sequential:
     """Batch normalisation behind each layer with weights but the last."""
-    layers = list(model)
-    learned = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
-    normalised: list[nn.Module] = []
-    for layer in layers:
-        normalised.append(layer)
+    learned = [layer for layer in model if isinstance(layer, nn.Conv2d | nn.Linear)]
+    layers: list[nn.Module] = []
+    for layer in model:
+        layers.append(layer)
         if isinstance(layer, nn.Conv2d):
-            normalised.append(nn.BatchNorm2d(layer.out_channels))
+            layers.append(nn.BatchNorm2d(layer.out_channels))
         elif isinstance(layer, nn.Linear) and layer is not learned[-1]:
-            normalised.append(nn.BatchNorm1d(layer.out_features))
-    return nn.Sequential(*normalised)
+            layers.append(nn.BatchNorm1d(layer.out_features))
+    return nn.Sequential(*layers)
 
 
 def _folded(model: nn.Sequential, names: list[str]) -> nn.Sequential:

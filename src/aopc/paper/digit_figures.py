@@ -13,7 +13,7 @@ from aopc.data.dataset import Dataset
 from aopc.explainers.run import heatmaps
 from aopc.measures.specificity import similarity_to_others
 from aopc.models.inference import predict
-from aopc.models.network import Network, stored_network
+from aopc.models.network import stored_network
 from aopc.paper.folders import DATA
 from aopc.paper.panel import network_file
 
@@ -28,18 +28,12 @@ SHOWN = (("3", 0, 0), ("3", 1, 0), ("3", 2, 40), ("9", 0, 0), ("9", 1, 0), ("9",
 INK = 0.5
 
 
-def _network(name: str) -> Network:
-    return stored_network(network_file(name)).on()
-
-
-def measure_similarity(
-    run: "StageRun", dataset: Dataset, pooling: str, without_pooling: str
-) -> None:
+def measure_similarity(run: "StageRun", dataset: Dataset, pooling: str, without_pooling: str) -> None:
     """Write how much each heatmap is like the others of its class, on both networks."""
     assert dataset.labels is not None
     tables = []
     for kind, name in (("pooling", pooling), ("no pooling", without_pooling)):
-        network = _network(name)
+        network = stored_network(network_file(name)).on()
         images = network.inputs(np.asarray(dataset.pixels))
         for method in METHODS:
             maps = heatmaps(network.model, images, method, dataset.labels, image_ids=dataset.ids)
@@ -47,15 +41,14 @@ def measure_similarity(
             columns = {
                 "network": [kind] * len(found),
                 "explainer": [method] * len(found),
-                "image": list(dataset.ids),
+                "image": dataset.ids,
                 "label": dataset.labels,
                 "similarity": found,
             }
             tables.append({k: np.array(v) for k, v in columns.items()})
             if np.isfinite(found).any():
                 run.metrics[f"{kind}/{method}_similarity"] = float(np.nanmean(found))
-    origin = metadata(run.params, __name__)
-    write_table(FOLDER / "similarity.parquet", concatenated(tables), origin)
+    write_table(FOLDER / "similarity.parquet", concatenated(tables), metadata(run.params, __name__))
 
 
 def _of_class(test: Dataset, name: str) -> NDArray[np.int64]:
@@ -66,38 +59,32 @@ def _of_class(test: Dataset, name: str) -> NDArray[np.int64]:
 
 def write_figure1(pooling: str, test: Dataset) -> None:
     """One 3 that the network recognises, with three heatmaps."""
-    network = _network(pooling)
-    model = network.model
-    threes = _of_class(test, "3")
-    pixels = np.asarray(test.pixels[threes])
-    scores = predict(model, network.inputs(pixels))
+    network = stored_network(network_file(pooling)).on()
+    pixels = np.asarray(test.pixels[_of_class(test, "3")])
     target = test.classes.index("3")
-    right = np.flatnonzero(scores.argmax(axis=1) == target)
-    first = int(right[0]) if len(right) else 0
+    right = predict(network.model, network.inputs(pixels)).argmax(axis=1) == target
+    first = int(right.argmax())  # of those that are right, and of all where none is
     images = network.inputs(pixels[first : first + 1])
-    maps = [
-        heatmaps(model, images, "random", np.array([target]))[0],
-        (pixels[first] > INK * 255).astype(np.float32),
-        heatmaps(model, images, "lrp-alpha2-beta1", np.array([target]))[0],
-    ]
+    random, lrp = (
+        heatmaps(network.model, images, method, np.array([target]))[0] for method in ("random", "lrp-alpha2-beta1")
+    )
     write_array(FOLDER / "figure1-image.npy", pixels[first])
-    write_array(FOLDER / "figure1-heatmaps.npy", np.stack(maps))
+    segmentation = (pixels[first] > INK * 255).astype(np.float32)
+    write_array(FOLDER / "figure1-heatmaps.npy", np.stack([random, segmentation, lrp]))
 
 
 def write_figure3(without_pooling: str, test: Dataset) -> None:
     """Digits, some of them turned, and their heatmaps for the digit's own class."""
-    network = _network(without_pooling)
+    network = stored_network(network_file(without_pooling)).on()
     pictures, targets = [], []
     for name, number, degrees in SHOWN:
         members = _of_class(test, name)
         image = Image.fromarray(np.asarray(test.pixels[members[number % len(members)]]))
         pictures.append(np.asarray(image.rotate(degrees, Image.Resampling.BILINEAR)))
         targets.append(test.classes.index(name))
-    pixels = np.stack(pictures)
+    pixels, explainers = np.stack(pictures), METHODS[:2]
     images = network.inputs(pixels)
-    shown = ("lrp-alpha2-beta1", "deconvolution-l2")
-    maps = [heatmaps(network.model, images, method, np.array(targets)) for method in shown]
+    maps = [heatmaps(network.model, images, method, np.array(targets)) for method in explainers]
     write_array(FOLDER / "figure3-images.npy", pixels)
     write_array(FOLDER / "figure3-heatmaps.npy", np.stack(maps))
-    about = {"explainers": list(shown), "shown": [list(s) for s in SHOWN]}
-    write_json(FOLDER / "figure3.json", about)
+    write_json(FOLDER / "figure3.json", {"explainers": list(explainers), "shown": [list(s) for s in SHOWN]})

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Condition → explainer → curves.
 Controls = dict[str, dict[str, Curves]]
+#: Explainer → one value an image.
+Values = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,11 @@ class Measured:
     ----------
     explainers, seed
         Of params.yaml.
-    summaries, controls
-        By panel.
-    conservation
-        By panel: LRP explainer → Σ_p h_p / f(x) of each image.
-    truth
-        By panel: measure → explainer → (N,), where masks are known.
+    summaries, controls, conservation, truth
+        By panel. ``conservation`` is LRP explainer → Σ_p h_p / f(x) of each image; ``truth`` measure → explainer →
+        (N,), where masks are known.
     trainings
-        By data set; with ``iterations``, those of its checkpoints.
+        By data set.
     similarity
         Of the digits' heatmaps, None where there are none.
     """
@@ -48,45 +47,34 @@ class Measured:
     seed: int
     summaries: Mapping[str, Summary]
     controls: Mapping[str, Controls]
-    conservation: Mapping[str, Mapping[str, NDArray[np.float64]]]
-    truth: Mapping[str, Mapping[str, Mapping[str, NDArray[np.float64]]]]
+    conservation: Mapping[str, Values]
+    truth: Mapping[str, Mapping[str, Values]]
     trainings: Mapping[str, Training]
-    iterations: Mapping[str, Sequence[int]]
     similarity: Mapping[str, NDArray[Any]] | None
 
     def evidence(self, stands_for: Mapping[str, str], titles: Mapping[str, str]) -> Evidence:
         """Of the panels that stand for the paper's data sets."""
-
-        def chosen(by_panel: Mapping[str, Any]) -> dict[str, Any]:
-            return {paper: by_panel[name] for paper, name in stands_for.items()}
-
-        return Evidence(
-            panels=chosen(self.summaries),
-            titles=chosen(titles),
-            controls=chosen(self.controls),
-            conservation=chosen(self.conservation),
-            trainings=self.trainings,
-            specificity=self._specificity(),
-            seed=self.seed,
+        by_panel: tuple[Mapping[str, Any], ...] = (self.summaries, titles, self.controls, self.conservation)
+        panels, names, controls, conservation = (
+            {paper: values[panel] for paper, panel in stands_for.items()} for values in by_panel
         )
+        trainings, specificity = self.trainings, self._specificity()
+        return Evidence(panels, names, controls, conservation, trainings, specificity, self.seed)
 
-    def _specificity(self) -> dict[str, NDArray[np.float64]] | None:
+    def _specificity(self) -> Values | None:
         """Method → similarity on the network without pooling."""
-        table = self.similarity
+        table, found = self.similarity, {}
         if table is None:
             return None
-        plain, found = table["network"] == "no pooling", {}
         for explainer in np.unique(table["explainer"]):
-            rows = plain & (table["explainer"] == explainer)
-            values, labels = table["similarity"][rows], table["label"][rows]
-            found[str(explainer)] = with_their_spread(values, labels)
+            rows = (table["network"] == "no pooling") & (table["explainer"] == explainer)
+            found[str(explainer)] = with_their_spread(table["similarity"][rows], table["label"][rows])
         return found
 
 
 def read_measured(settings: "Settings") -> Measured:
     """All of a profile."""
     explainers, panels = settings.explainers, [Panel(name) for name in settings.panels]
-    trainings = {n: _training(n, c.title) for n, c in settings.checkpoints.items()}
     digits = DATA / "digits" / "similarity.parquet"
     return Measured(
         explainers=explainers,
@@ -95,51 +83,39 @@ def read_measured(settings: "Settings") -> Measured:
         controls={p.name: _controls(p) for p in panels},
         conservation={p.name: _conservation(p, explainers) for p in panels},
         truth={p.name: _truth(p, explainers) for p in panels},
-        trainings={name: training for name, (training, _) in trainings.items()},
-        iterations={name: points for name, (_, points) in trainings.items()},
+        trainings={name: _training(name, own.title) for name, own in settings.checkpoints.items()},
         similarity=read_table(digits) if digits.exists() else None,
     )
 
 
 def _summary(panel: Panel, explainers: Sequence[str], seed: int) -> Summary:
     curves = {e: read_curves(panel.curves_file(e)) for e in explainers}
-    complexity = read_table(DATA / "complexity" / f"{panel.name}.parquet")
-    return Summary(panel.name, curves, complexity, seed)
+    return Summary(panel.name, curves, read_table(DATA / "complexity" / f"{panel.name}.parquet"), seed)
 
 
 def _controls(panel: Panel) -> Controls:
-    folder = panel.control_file("", "").parent
-    return {
-        condition.name: {
-            file.stem: next(iter(read_curves(file).values()))
-            for file in sorted(condition.glob("*.parquet"))
-        }
-        for condition in sorted(folder.iterdir())
-    }
+    conditions = sorted(panel.control_file("", "").parent.iterdir())
+    files = {condition.name: sorted(condition.glob("*.parquet")) for condition in conditions}
+    return {name: {f.stem: next(iter(read_curves(f).values())) for f in found} for name, found in files.items()}
 
 
-def _conservation(panel: Panel, explainers: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    scores = panel.logits().astype(np.float64).max(axis=1)
-    found = {}
-    for explainer in explainers:
-        if explainer.startswith("lrp-"):
-            maps = panel.heatmaps(explainer)
-            sums = np.array([np.asarray(h, dtype=np.float64).sum() for h in maps])
-            found[explainer] = sums / np.where(scores == 0, np.nan, scores)
+def _conservation(panel: Panel, explainers: Sequence[str]) -> Values:
+    scores, found = panel.logits().astype(np.float64).max(axis=1), {}
+    for explainer in [e for e in explainers if e.startswith("lrp-")]:
+        sums = np.array([np.asarray(h, dtype=np.float64).sum() for h in panel.heatmaps(explainer)])
+        found[explainer] = sums / np.where(scores == 0, np.nan, scores)
     return found
 
 
-def _truth(panel: Panel, explainers: Sequence[str]) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _truth(panel: Panel, explainers: Sequence[str]) -> dict[str, Values]:
     """The mask's own share of the image is what a heatmap that knows nothing reaches."""
-    masks = panel.dataset().masks
-    if masks is None:
+    if (masks := panel.dataset().masks) is None:
         return {}
     masks = np.asarray(masks)
-    found: dict[str, dict[str, NDArray[np.float64]]] = {MASS: {}, POINTING: {}}
+    found: dict[str, Values] = {MASS: {}, POINTING: {}}
     for explainer in explainers:
         if explainer == RANDOM:
-            share = masks.mean(axis=(1, 2)).astype(np.float64)
-            found[MASS][RANDOM] = found[POINTING][RANDOM] = share
+            found[MASS][RANDOM] = found[POINTING][RANDOM] = masks.mean(axis=(1, 2)).astype(np.float64)
             continue
         maps = np.asarray(panel.heatmaps(explainer))
         found[MASS][explainer] = relevance_mass(maps, masks)
@@ -147,12 +123,10 @@ def _truth(panel: Panel, explainers: Sequence[str]) -> dict[str, dict[str, NDArr
     return found
 
 
-def _training(name: str, title: str) -> tuple[Training, list[int]]:
+def _training(name: str, title: str) -> Training:
     folder = DATA / "checkpoints" / name
-    table, correct = read_table(folder / "aopc.parquet"), read_array(folder / "correct.npy").T
+    table, correct = read_table(folder / "aopc.parquet"), np.asarray(read_array(folder / "correct.npy").T)
     iterations = read_json(folder / "about.json")["iterations"]
     # Rows are written checkpoint by checkpoint, each with the same images.
-    heatmap, random = (
-        table[column].reshape(len(iterations), -1).T for column in ("aopc", "aopc_random")
-    )
-    return Training(title, heatmap, random, np.asarray(correct)), iterations
+    heatmap, random = (table[column].reshape(len(iterations), -1).T for column in ("aopc", "aopc_random"))
+    return Training(title, heatmap, random, correct, iterations)

@@ -37,22 +37,17 @@ def write_network(
     run: "StageRun", settings: "Published | Given | Trained", folder: Path, label: str, name: str
 ) -> None:
     """Write one network for the data set ``name``. Errors as of the functions below."""
-    if settings.kind == "published":
-        published(run, settings, folder / f"{label}.pt", label)
-    elif settings.kind == "given":
-        given(run, settings, folder / f"{label}.pt", label)
+    if settings.kind == "trained":
+        network, layout = trained(run, settings, folder, label, name)
     else:
-        trained(run, settings, folder, label, name)
+        network, layout = published(settings, label) if settings.kind == "published" else given(settings)
+        run.params[label]["checksum"] = network.origin["weights"]
+    origin = metadata(run.params[label], __name__)
+    save_network(folder / f"{label}.pt", replace(network, origin=origin), layout)
 
 
-def published(run: "StageRun", settings: "Published", path: Path, label: str) -> None:
-    """Write a network with weights of Caffe's model zoo.
-
-    Raises
-    ------
-    InputError
-        If they cannot be had, or are not of the network.
-    """
+def published(settings: "Published", label: str) -> tuple[Network, Layout]:
+    """A network with weights of Caffe's model zoo; InputError if they cannot be had, or are not of the network."""
     weights = weights_named(settings.weights)
     source = weights.source.changed(settings.archive, f"the archive of {label}")
     file = fetch(source, downloads_folder())
@@ -64,61 +59,46 @@ def published(run: "StageRun", settings: "Published", path: Path, label: str) ->
                 (Path(temporary) / member).write_bytes(content)
             caffemodel = Path(temporary) / weights.member
             mean = read_mean(Path(temporary) / weights.mean)
-            preprocessing = preprocessing.with_mean(tuple(mean.tolist()))
+            preprocessing = replace(preprocessing, mean=tuple(mean.tolist()))
         layout = Layout(fitting_architecture(caffemodel, weights.architectures), weights.classes)
         model = load_caffe_weights(layout.build(), caffemodel)
-    run.params[label]["checksum"] = file.checksum
     print(f"{label}: {layout.architecture} of {source.name}, {file.checksum}")
-    origin = metadata(run.params[label], __name__)
-    save_network(path, Network(model, preprocessing, origin=origin), layout)
+    return Network(model, preprocessing, origin={"weights": file.checksum}), layout
 
 
-def given(run: "StageRun", settings: "Given", path: Path, label: str) -> None:
-    """Write a torchvision network with weights from the user's file. Errors as of :func:`load_network`."""
-    network, layout = load_network(
-        settings.architecture, Path(settings.file), settings.preprocessing
-    )
-    run.params[label]["checksum"] = network.origin["weights"]
-    save_network(path, replace(network, origin=metadata(run.params[label], __name__)), layout)
+def given(settings: "Given") -> tuple[Network, Layout]:
+    """A torchvision network with weights from the user's file. Errors as of :func:`load_network`."""
+    return load_network(settings.architecture, Path(settings.file), settings.preprocessing)
 
 
-def trained(run: "StageRun", settings: "Trained", folder: Path, label: str, name: str) -> None:
-    """Train a network on the data set ``name``, and write it with its checkpoints.
-
-    Raises
-    ------
-    InputError
-        If the data set has no labels, or the architecture cannot be trained here.
+def trained(
+    run: "StageRun", settings: "Trained", folder: Path, label: str, name: str
+) -> tuple[Network, Layout]:
+    """A network trained on the data set ``name``, whose checkpoints are written; InputError if the data set has no
+    labels, or the architecture cannot be trained here.
     """
     training, test = Dataset.load(DATA / "datasets" / name / "train"), test_split(name)
     require_same_classes(training, test, name)
     assert training.labels is not None
     assert test.labels is not None
-    preprocessing, recipe = _preprocessing_of(training), settings.recipe
-    layout = Layout(settings.architecture, len(training.classes), settings.settings)
+    layout, recipe = Layout(settings.architecture, len(training.classes), settings.settings), settings.recipe
     model = layout.build().to(best_device())
     if not isinstance(model, nn.Sequential):
-        raise InputError(
-            f"params.yaml: {settings.architecture} cannot be trained here; it takes weights"
-        )
-    origin = metadata(run.params[label], __name__)
+        raise InputError(f"params.yaml: {settings.architecture} cannot be trained here; it takes weights")
+    network = Network(model, _preprocessing_of(training), origin=metadata(run.params[label], __name__))
 
-    def keep(iteration: int, network: nn.Sequential) -> None:
-        found = Network(network.cpu(), preprocessing, origin=origin)
-        save_network(checkpoint_file(folder, label, iteration), found, layout)
-
-    def inputs(dataset: Dataset) -> torch.Tensor:
-        return torch.from_numpy(preprocessing.normalise(np.asarray(dataset.pixels)))
+    def keep(iteration: int, model: nn.Sequential) -> None:
+        save_network(checkpoint_file(folder, label, iteration), replace(network, model=model.cpu()), layout)
 
     shutil.rmtree(checkpoint_file(folder, label, 0).parent, ignore_errors=True)
     with progress_bar(recipe.epochs * len(training), f"train {name} {label}") as progress:
         labels = torch.from_numpy(training.labels.copy())
-        model, losses = train(model, inputs(training), labels, recipe, progress, keep)
-    reached = accuracy(model, inputs(test), test.labels)
+        model, losses = train(model, network.inputs(training.pixels), labels, recipe, progress, keep)
+    reached = accuracy(model, network.inputs(test.pixels), test.labels)
     print(f"{name} {label}: test accuracy {reached:.1%} on {len(test)} images")
     run.metrics[f"{label}_test_accuracy"] = reached
     run.curves[f"{label}_loss"] = losses
-    save_network(folder / f"{label}.pt", Network(model.cpu(), preprocessing, origin=origin), layout)
+    return replace(network, model=model.cpu()), layout
 
 
 def _preprocessing_of(dataset: Dataset) -> Preprocessing:
@@ -130,9 +110,4 @@ def _preprocessing_of(dataset: Dataset) -> Preprocessing:
     counts = [np.bincount(channel, minlength=256) / len(channel) for channel in pixels.T]
     mean = [float(count @ values) for count in counts]
     std = [float(np.sqrt(c @ values**2 - m**2)) for c, m in zip(counts, mean, strict=True)]
-    return Preprocessing(
-        "L" if grey else "RGB",
-        tuple(round(m, 4) for m in mean),
-        tuple(round(s, 4) for s in std),
-        1.0,
-    )
+    return Preprocessing("L" if grey else "RGB", tuple(round(m, 4) for m in mean), tuple(round(s, 4) for s in std), 1.0)

@@ -12,10 +12,10 @@ from aopc.base.provenance import file_hash, git_commit
 from aopc.experiment.store import read_curves
 from aopc.paper.folders import REPORTS
 from aopc.paper.panel import Panel
-from aopc.paper.report.page import Facts, LoggedRun, write_page
+from aopc.paper.report.page import Facts, write_page
 from aopc.paper.report.viewer import images_to_show, viewer_data
 from aopc.paper.robustness import BLIND
-from aopc.paper.tracking.pending import PIPELINE
+from aopc.paper.tracking.pending import PIPELINE, LoggedRun
 from aopc.perturbation.order import RANDOM
 
 if TYPE_CHECKING:

@@ -1,10 +1,12 @@
 """The README's table of results: what the paper says, what came out here, and the verdict."""
 
 from collections.abc import Mapping
+from itertools import groupby, product
+from operator import itemgetter
 from typing import Any
 
 from aopc.base.errors import InputError
-from aopc.paper.claims.evidence import PAPER_DATA
+from aopc.paper.claims.evidence import FORMATS, PAPER_DATA
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
@@ -22,100 +24,67 @@ TABLE_1 = {
     },
 }
 REFERENCE = "sensitivity-l2"
-COMMAND = "`dvc repro claims`"
+_METHODS = {"deconvolution-l2": "deconvolution", "lrp-alpha2-beta1": "LRP"}
 
 
 def results_table(
-    claims: Mapping[str, Mapping[str, Any]],
-    metrics: Metrics,
-    stands_for: Mapping[str, str],
+    claims: Mapping[str, Mapping[str, Any]], metrics: Metrics, stands_for: Mapping[str, str]
 ) -> str:
     """One row a claim, then the file sizes of Table I as ratios, which do not depend on image size.
 
     Parameters
     ----------
-    claims
-        ``claims.json``.
-    metrics
-        ``metrics.json``.
+    claims, metrics
+        ``claims.json`` and ``metrics.json``.
     stands_for
         The paper's name of a data set → the panel that stands for it.
     """
-    lines = ["| paper | ours | difference | verdict | command |", "|---|---|---|---|---|"]
+    rows = [("paper", "ours", "difference", "verdict", "command")]
     for name, found in claims.items():
-        lines.append(
-            f"| **{name}** {found['claim']} | {_ours(found)} | {_distance(found)} |"
-            f" {found['verdict']} | {COMMAND} |"
-        )
-    lines += _sizes(metrics, stands_for)
-    return "\n".join(lines) + "\n"
+        rows.append((f"**{name}** {found['claim']}", *_effect(found), found["verdict"], "`dvc repro claims`"))
+    for (label, method), group in groupby(size_ratios(metrics, stands_for), key=itemgetter("format", "method")):
+        sizes = list(group)
+        names, published = " / ".join(r["data_set"] for r in sizes), _list([r["paper"] for r in sizes])
+        said = f"**Table I** {label} size, {method} / sensitivity, {names}: {published}"
+        difference = _list([r["ours"] - r["paper"] for r in sizes], sign="+")
+        rows.append((said, _list([r["ours"] for r in sizes]), difference, "–", "`dvc repro figures`"))
+    head, *lines = (f"| {' | '.join(row)} |\n" for row in rows)
+    return "".join([head, "|---|---|---|---|---|\n", *lines])
 
 
-def _ours(found: Mapping[str, Any]) -> str:
+def _effect(found: Mapping[str, Any]) -> tuple[str, str]:
+    """The reading that decides, and how far it is beyond what the claim says, negative where it falls short."""
     if found["effect"] is None:
-        return str(found["reading"])
-    low, high = _number(found["low"]), _number(found["high"])
-    return f"{_number(found['effect'])} [{low}, {high}], n = {found['n']}: {turning(found)['what']}"
-
-
-def turning(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The reading that the verdict turns on."""
-    reading: Mapping[str, Any] = next(
-        r
-        for r in found["readings"]
-        if (r["estimate"], r["low"], r["high"]) == (found["effect"], found["low"], found["high"])
-    )
-    return reading
-
-
-def _distance(found: Mapping[str, Any]) -> str:
-    """How far the effect is beyond what the claim says, negative where it falls short."""
-    if found["effect"] is None:
-        return "–"
-    reading = turning(found)
-    lead = reading["estimate"] - reading["bound"]
-    return f"{lead if reading['side'] == 'above' else -lead:+.2f}"
+        return str(found["reading"]), "–"
+    interval = (found["effect"], found["low"], found["high"])
+    turning = next(r for r in found["readings"] if (r["estimate"], r["low"], r["high"]) == interval)
+    lead = turning["estimate"] - turning["bound"]
+    effect, low, high = map(_number, interval)
+    said = f"{effect} [{low}, {high}], n = {found['n']}: {turning['what']}"
+    return said, f"{lead if turning['side'] == 'above' else -lead:+.2f}"
 
 
 def size_ratios(metrics: Metrics, stands_for: Mapping[str, str]) -> list[dict[str, Any]]:
     """Table I as ratios to sensitivity: one row a format × method × data set of the paper.
 
-    Keys: format, method, data_set (the paper's), panel, paper, ours (a ratio, no unit). Parameters as
-    of :func:`results_table`.
+    Keys: format, method, data_set (the paper's), panel, paper, ours (a ratio, no unit).
     """
     rows = []
-    for measure, label in (("png_kb", "PNG"), ("jpeg_kb", "JPEG")):
-        for method, words in (("deconvolution-l2", "deconvolution"), ("lrp-alpha2-beta1", "LRP")):
-            published = TABLE_1[measure]
-            for paper, name in PAPER_DATA.items():
-                found = metrics.get(stands_for.get(paper, ""), {})
-                size, reference = (found.get(e, {}).get(measure) for e in (method, REFERENCE))
-                if not size or not reference:
-                    continue
-                rows.append(
-                    {
-                        "format": label,
-                        "method": words,
-                        "data_set": name,
-                        "panel": stands_for[paper],
-                        "paper": published[method][paper] / published[REFERENCE][paper],
-                        "ours": size / reference,
-                    }
-                )
+    for measure, method, paper in product(FORMATS, _METHODS, PAPER_DATA):
+        found, published = metrics.get(stands_for.get(paper, ""), {}), TABLE_1[measure]
+        size, reference = (found.get(e, {}).get(measure) for e in (method, REFERENCE))
+        if size and reference:
+            rows.append(
+                {
+                    "format": FORMATS[measure],
+                    "method": _METHODS[method],
+                    "data_set": PAPER_DATA[paper],
+                    "panel": stands_for[paper],
+                    "paper": published[method][paper] / published[REFERENCE][paper],
+                    "ours": size / reference,
+                }
+            )
     return rows
-
-
-def _sizes(metrics: Metrics, stands_for: Mapping[str, str]) -> list[str]:
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in size_ratios(metrics, stands_for):
-        groups.setdefault((row["format"], row["method"]), []).append(row)
-    return [
-        f"| **Table I** {label} size, {method} / sensitivity,"
-        f" {' / '.join(r['data_set'] for r in rows)}: {_list([r['paper'] for r in rows])} |"
-        f" {_list([r['ours'] for r in rows])} |"
-        f" {_list([r['ours'] - r['paper'] for r in rows], sign='+')} | – | `dvc repro figures` |"
-        for (label, method), rows in groups.items()
-    ]
 
 
 def _list(values: list[float], sign: str = "") -> str:
@@ -131,13 +100,7 @@ BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
 
 
 def with_results(readme: str, table: str) -> str:
-    """The README with the table between its two marks.
-
-    Raises
-    ------
-    InputError
-        If the marks are missing.
-    """
+    """The README with the table between its two marks; InputError if they are missing."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

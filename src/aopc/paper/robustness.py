@@ -3,7 +3,7 @@
 All on the same images of one panel: those that the controls were run on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from aopc.measures.abpc import abpc_per_image
 from aopc.measures.aopc import aopc_curves
-from aopc.measures.statistics.bootstrap import bootstrap_mean
-from aopc.measures.statistics.correlation import RankCorrelation, rank_correlation
-from aopc.measures.statistics.hypotheses import (
-    Reading,
-    Verdict,
-    conjunction,
-    mean_reading,
-    verdict_of,
-)
+from aopc.measures.statistics.bootstrap import Interval, bootstrap_mean
+from aopc.measures.statistics.correlation import rank_correlation
+from aopc.measures.statistics.hypotheses import Reading, Verdict, conjunction, mean_reading, verdict_of
 from aopc.measures.summary import Summary
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import RANDOM
@@ -47,14 +41,18 @@ WORDS = {
     POINTING: "heatmaps are judged by whether their maximum lies on the object",
 }
 
-#: Measured in units of the class score, as AOPC is: leads under them can be compared with it.
+#: Not measured in units of the class score, as AOPC is: leads under them cannot be compared with it.
 OTHER_UNITS = (PROBABILITY, MASS, POINTING)
 
 #: "LRP" and its competitors in the paper's main comparison.
 LRP = "lrp-alpha2-beta1"
+SENSITIVITIES = ("sensitivity-l2", "sensitivity-linf")
+DECONVOLUTIONS = ("deconvolution-l2", "deconvolution-linf")
+COMPETITORS = (*SENSITIVITIES, *DECONVOLUTIONS)
 #: Further explainers that do not know the network.
 BLIND = ("centre-first", "image-edges")
-COMPETITORS = ("sensitivity-l2", "sensitivity-linf", "deconvolution-l2", "deconvolution-linf")
+
+_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,8 @@ class Robustness:
 
     Attributes
     ----------
-    panel
-        Name of the panel.
-    images
-        N names.
+    panel, images
+        Its name, and N names.
     values
         Choice → explainer → (N,). Larger is better.
     seed
@@ -79,126 +75,92 @@ class Robustness:
     seed: int
 
     def means(self, explainers: Sequence[str]) -> list[dict[str, Any]]:
-        """One row a choice × explainer: the mean with its interval, and the rank (1 is best) among
-        ``explainers``; others have none, so that ranks under all choices are of the same ones.
+        """One row a choice × explainer: the mean with its interval, and the rank (1 is best) among ``explainers``;
+        others have none, so that ranks under all choices are of the same ones.
         """
         rows = []
         for choice, by_explainer in self.values.items():
-            found = {e: bootstrap_mean(v, seed=self.seed) for e, v in by_explainer.items()}
+            found = {e: self._mean(values) for e, values in by_explainer.items()}
             listed = [e for e in explainers if e in found]
-            ranked = sorted(listed, key=lambda e: -_or_worst(float(found[e].mean)))
-            further = [e for e in found if e not in listed]
-            for explainer in [*listed, *further]:
-                interval = found[explainer]
-                mean, low, high = interval.numbers
-                rows.append(
-                    {
-                        "data_set": self.panel,
-                        "choice": choice,
-                        "explainer": explainer,
-                        "mean": mean,
-                        "low": low,
-                        "high": high,
-                        "rank": ranked.index(explainer) + 1 if explainer in ranked else "",
-                        "images": interval.images,
-                    }
-                )
+            ranked = sorted(listed, key=lambda e: np.nan_to_num(-found[e].mean, nan=np.inf))
+            for explainer in dict.fromkeys([*listed, *found]):
+                about = {"data_set": self.panel, "choice": choice, "explainer": explainer}
+                mean = _numbers("mean", found[explainer].numbers)
+                rank = ranked.index(explainer) + 1 if explainer in ranked else ""
+                rows.append({**about, **mean, "rank": rank, "images": found[explainer].images})
         return rows
 
     def agreement(self, explainers: Sequence[str]) -> list[dict[str, Any]]:
-        """One row a choice: how its ranking of the explainers agrees with the paper's choice, and
-        what becomes of the paper's conclusion that LRP is best.
+        """One row a choice: how its ranking of the explainers agrees with the paper's choice, and what becomes of the
+        paper's conclusion that LRP is best.
         """
         rows = []
         for choice, values in self.values.items():
-            shared = [
-                e
-                for e in explainers
-                if e in values and e != RANDOM and np.isfinite(values[e]).any()
-            ]
+            shared = [e for e in explainers if e in values and e != RANDOM and np.isfinite(values[e]).any()]
             if len(shared) < 3:
                 continue
-            correlation = self._correlation(PAPER, choice, shared)
-            verdict, weakest = self.lrp_is_best(choice)
-            change = self._change(choice, weakest)
+            ranked = (np.stack([self.values[c][e] for e in shared], axis=1) for c in (PAPER, choice))
+            found = rank_correlation(*ranked, paired=True, seed=self.seed)
+            verdict, closest = self.lrp_is_best(choice)
             rows.append(
                 {
                     "data_set": self.panel,
                     "choice": choice,
-                    "rho": correlation.rho,
-                    "low": correlation.low,
-                    "high": correlation.high,
-                    "explainers": correlation.points,
-                    "images": correlation.images,
+                    **_numbers("rho", (found.rho, found.low, found.high)),
+                    "explainers": found.points,
+                    "images": found.images,
                     "lrp_is_best": verdict,
-                    "closest": weakest.what if weakest else "",
-                    "lead": weakest.estimate if weakest else float("nan"),
-                    "lead_low": weakest.low if weakest else float("nan"),
-                    "lead_high": weakest.high if weakest else float("nan"),
-                    "lead_images": weakest.n if weakest else 0,
-                    "change": change[0],
-                    "change_low": change[1],
-                    "change_high": change[2],
+                    "closest": closest.what,
+                    **_numbers("lead", (closest.estimate, closest.low, closest.high), "lead_"),
+                    "lead_images": closest.n,
+                    **_numbers("change", self._change(choice, closest.what), "change_"),
                 }
             )
         return rows
 
-    def _correlation(self, first: str, second: str, explainers: list[str]) -> RankCorrelation:
-        a, b = (
-            np.stack([self.values[choice][e] for e in explainers], axis=1)
-            for choice in (first, second)
-        )
-        return rank_correlation(a, b, paired=True, seed=self.seed)
+    def _mean(self, values: NDArray[np.float64]) -> Interval:
+        return bootstrap_mean(values, seed=self.seed)
 
-    def _change(self, choice: str, weakest: Reading | None) -> tuple[float, float, float]:
-        """By how much LRP's lead over the closest rival differs from that over the same one under the
-        paper's choice, with its interval, image by image; NaN where the units differ.
+    def _change(self, choice: str, rival: str) -> tuple[float, float, float]:
+        """By how much LRP's lead over a rival differs from that under the paper's choice, with its interval, image by
+        image; NaN where there is no rival, and where the units differ.
         """
-        if weakest is None or choice == PAPER or choice in OTHER_UNITS:
-            return (float("nan"),) * 3
-        leads = [self.values[c][LRP] - self.values[c][weakest.what] for c in (choice, PAPER)]
-        return bootstrap_mean(leads[0] - leads[1], seed=self.seed).numbers
+        if not rival or choice == PAPER or choice in OTHER_UNITS:
+            return (_NAN,) * 3
+        lead, own = (self.values[c][LRP] - self.values[c][rival] for c in (choice, PAPER))
+        return self._mean(lead - own).numbers
 
     def against_further(self, explainers: Sequence[str]) -> list[dict[str, Any]]:
-        """One row a further explainer × explainer: the paired difference of their AOPC, taken as the
-        paper takes it, further minus other.
+        """One row a further explainer × explainer: the paired difference of their AOPC, taken as the paper takes it,
+        further minus other.
         """
-        values = self.values[PAPER]
-        rows = []
+        values, rows = self.values[PAPER], []
         for further in [e for e in values if e not in explainers]:
             for explainer in explainers:
-                interval = bootstrap_mean(values[further] - values[explainer], seed=self.seed)
-                difference, low, high = interval.numbers
-                rows.append(
-                    {
-                        "data_set": self.panel,
-                        "further": further,
-                        "explainer": explainer,
-                        "difference": difference,
-                        "low": low,
-                        "high": high,
-                        "images": interval.images,
-                    }
-                )
+                found = self._mean(values[further] - values[explainer])
+                about = {"data_set": self.panel, "further": further, "explainer": explainer}
+                difference = _numbers("difference", found.numbers)
+                rows.append({**about, **difference, "images": found.images})
         return rows
 
-    def lrp_is_best(self, choice: str) -> tuple[Verdict, Reading | None]:
-        """Whether LRP is above sensitivity and deconvolution under a choice, and the closest one."""
+    def lrp_is_best(self, choice: str) -> tuple[Verdict, Reading]:
+        """Whether LRP is above sensitivity and deconvolution under a choice, and its lead over the closest one, whose
+        name is empty where it could not be compared.
+        """
         values = self.values[choice]
-        rivals = [c for c in COMPETITORS if c in values]
-        if LRP not in values or not rivals:
-            return "could not run", None
+        rivals = [c for c in COMPETITORS if c in values and LRP in values]
         readings = [mean_reading(c, values[LRP] - values[c], seed=self.seed) for c in rivals]
         readings = [r for r in readings if r.n > 1]
         if not readings:
-            return "could not run", None
+            return "could not run", Reading("", _NAN, _NAN, _NAN, 0.0, "above", _NAN, 1.0, 1.0, 0)
         p_for, p_against = conjunction(readings)
         p = min(1.0, 2 * min(p_for, p_against))
         return verdict_of(p_for, p_against, p), min(readings, key=lambda r: r.estimate)
 
 
-def _or_worst(value: float) -> float:
-    return value if np.isfinite(value) else -np.inf
+def _numbers(name: str, numbers: Iterable[float], prefix: str = "") -> dict[str, Any]:
+    """Of an estimate and its interval, by column."""
+    return dict(zip((name, f"{prefix}low", f"{prefix}high"), numbers, strict=True))
 
 
 def robustness_of(
@@ -210,63 +172,47 @@ def robustness_of(
 
     Parameters
     ----------
-    panel
-        The main experiment.
-    controls
-        Condition → explainer → curves (:func:`aopc.experiment.conditions.curves_under`).
+    panel, controls
+        The main experiment; condition → explainer → curves (:func:`aopc.experiment.conditions.curves_under`).
     ground_truth
         Measure → explainer → (M,), of all M images of the panel; empty where there are no masks.
     """
     whole = panel.curves[RANDOM]["random"].image_ids
-    some = next((c.image_ids for by in controls.values() for c in by.values()), whole)
-    place = {name: i for i, name in enumerate(whole)}
+    some = next((c.image_ids for by_explainer in controls.values() for c in by_explainer.values()), whole)
+    place = {name: row for row, name in enumerate(whole)}
     rows = np.array([place[name] for name in some])
-    main = {e: _own(panel, e).take(rows) for e in panel.explainers}
-    main |= controls.get(MAIN, {})
-    values: dict[str, dict[str, NDArray[np.float64]]] = {
-        PAPER: {e: aopc_curves(c)[:, -1] for e, c in main.items()},
-        PROBABILITY: {e: aopc_curves(c, "probability")[:, -1] for e, c in main.items()},
-    }
-    first = [DROPOUT, LERF]
-    last = [c for c in controls if c not in (*first, SPATIAL, MAIN)]
-    for condition in [c for c in (*first, *last, SPATIAL) if c in controls]:
-        by_explainer = controls[condition]
+    own = {e: c["random" if e == RANDOM else "morf"].take(rows) for e, c in panel.curves.items()}
+    main = {**own, **controls.get(MAIN, {})}
+    paper = _aopc(main)
+    values = {PAPER: paper, PROBABILITY: {e: aopc_curves(c, "probability")[:, -1] for e, c in main.items()}}
+    first, last = (DROPOUT, LERF), (SPATIAL, MAIN)
+    others = [c for c in controls if c not in (*first, *last)]
+    for condition in (c for c in (*first, *others, SPATIAL) if c in controls):
+        curves = controls[condition]
         if condition == LERF:
-            values[ABPC] = {e: abpc_per_image(c, main[e]) for e, c in by_explainer.items()}
+            values[ABPC] = {e: abpc_per_image(c, main[e]) for e, c in curves.items()}
         elif condition == SPATIAL:
-            values[SPATIAL] = {
-                e: aopc_curves(main[e])[:, -1] - aopc_curves(c)[:, -1]
-                for e, c in by_explainer.items()
-            }
+            values[SPATIAL] = {e: paper[e] - placed for e, placed in _aopc(curves).items()}
         else:
-            values[condition] = {e: aopc_curves(c)[:, -1] for e, c in by_explainer.items()}
-    for measure, by in ground_truth.items():
-        values[measure] = {e: found[rows] for e, found in by.items()}
+            values[condition] = _aopc(curves)
+    values |= {measure: {e: v[rows] for e, v in of.items()} for measure, of in ground_truth.items()}
     return Robustness(panel.name, tuple(some), values, panel.seed)
 
 
-def _own(panel: Summary, explainer: str) -> Curves:
-    return panel.curves[explainer]["random" if explainer == RANDOM else "morf"]
+def _aopc(curves: Mapping[str, Curves]) -> dict[str, NDArray[np.float64]]:
+    return {e: aopc_curves(c)[:, -1] for e, c in curves.items()}
 
 
-def spatial_rows(
-    panel: Summary, spatial: Mapping[str, Curves], found: Robustness
-) -> list[dict[str, Any]]:
-    """The spatial control, one row an explainer: AOPC relative to random order, that of the same
-    heatmap at random places, and the difference.
+def spatial_rows(panel: Summary, spatial: Mapping[str, Curves], found: Robustness) -> list[dict[str, Any]]:
+    """The spatial control, one row an explainer: AOPC relative to random order, that of the same heatmap at random
+    places, and the difference.
     """
-    random = found.values[PAPER][RANDOM]
-    rows = []
-    for explainer in [e for e in panel.explainers if e in spatial]:
-        curves = spatial[explainer]
-        own, placed = found.values[PAPER][explainer], aopc_curves(curves)[:, -1]
+    paper, rows = found.values[PAPER], []
+    random = paper[RANDOM]
+    for explainer, placed in _aopc({e: spatial[e] for e in panel.explainers if e in spatial}).items():
         row: dict[str, Any] = {"data_set": panel.name, "explainer": explainer}
-        for name, values in (
-            ("heatmap", own - random),
-            ("clustering", placed - random),
-            ("place", own - placed),
-        ):
-            interval = bootstrap_mean(values, seed=panel.seed)
-            row[name], row[f"{name}_low"], row[f"{name}_high"] = interval.numbers
+        own = paper[explainer]
+        for name, values in (("heatmap", own - random), ("clustering", placed - random), ("place", own - placed)):
+            row |= _numbers(name, bootstrap_mean(values, seed=panel.seed).numbers, f"{name}_")
         rows.append({**row, "images": len(random)})
     return rows

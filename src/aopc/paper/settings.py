@@ -30,14 +30,8 @@ class DatasetSettings:
 
 @dataclass(frozen=True)
 class Published:
-    """A network with weights of Caffe's model zoo.
-
-    Attributes
-    ----------
-    weights
-        A key of :data:`aopc.models.caffe.published.CAFFE_WEIGHTS`.
-    archive
-        Settings of their :class:`Source` to replace.
+    """A network with weights of Caffe's model zoo: a key of :data:`aopc.models.caffe.published.CAFFE_WEIGHTS`, and
+    settings of their :class:`Source` to replace.
     """
 
     kind: ClassVar[Literal["published"]] = "published"
@@ -47,17 +41,9 @@ class Published:
 
 @dataclass(frozen=True)
 class Given:
-    """A torchvision network with weights from the user's file.
-
-    Attributes
-    ----------
-    file
-        A state dict as torch.save wrote it, from the profile's folder, or absolute.
-    architecture
-        As torchvision.models calls it.
-    preprocessing
-        A key of :data:`aopc.models.preprocessing.PREPROCESSINGS`; "caffe" builds the network as Caffe
-        defines it.
+    """A torchvision network with weights from the user's file, a state dict as torch.save wrote it, from the profile's
+    folder or absolute. ``preprocessing`` is a key of :data:`aopc.models.preprocessing.PREPROCESSINGS`; "caffe" builds the
+    network as Caffe defines it.
     """
 
     kind: ClassVar[Literal["given"]] = "given"
@@ -157,18 +143,8 @@ class ControlSettings:
 
 @dataclass(frozen=True)
 class DigitSettings:
-    """Figures 1 and 3.
-
-    Attributes
-    ----------
-    data_set
-        With the classes 3 and 9, grey.
-    network
-        Of Figure 1, as data set/label.
-    without_pooling
-        Of Figure 3.
-    images
-        How many test images the similarity of heatmaps is measured on.
+    """Figures 1 and 3: a grey data set with the classes 3 and 9, the networks of the two figures as data set/label, and
+    how many test images the similarity of heatmaps is measured on.
     """
 
     data_set: str

@@ -37,25 +37,11 @@ def follow(
     dataset: Dataset,
     test: Dataset,
 ) -> dict[str, list[float]]:
-    """Judge the network of a data set at its checkpoints, and write what Figure 7 shows.
+    """Judge the network of the data set ``name`` at its checkpoints, and write what Figure 7 shows.
 
-    Parameters
-    ----------
-    name
-        Of the data set.
-    settings, protocol
-        What is judged, and how.
-    iterations
-        At which there are checkpoints.
-    dataset
-        The images whose AOPC is taken.
-    test
-        Those on which the accuracy is.
-
-    Returns
-    -------
-    ``aopc`` and ``accuracy`` by checkpoint.
+    AOPC is taken on ``dataset``, the accuracy on ``test``. Returns ``aopc`` and ``accuracy`` by checkpoint.
     """
+    assert test.labels is not None
     tables, correct, maps = [], [], []
     for iteration in iterations:
         file = checkpoint_file(DATA / "networks" / name, settings.network, iteration)
@@ -63,12 +49,10 @@ def follow(
         job = _job(name, network, file, settings.explainer, protocol, dataset)
         with run(job, PARTS) as done:
             tables.append(_table(done, settings.explainer, iteration))
-            maps.append(_first_maps(done.folders[Unit(settings.explainer)]))
-        correct.append(_correct(network, test))
-    out, used = (
-        DATA / "checkpoints" / name,
-        {"network": settings.network, **protocol.as_parameters()},
-    )
+            parts = [read_array(f / HEATMAPS)[:SHOWN] for f in done.folders[Unit(settings.explainer)]]
+            maps.append(np.concatenate(parts)[:SHOWN])
+        correct.append(_classes(network, test, 1000) == test.labels)
+    out, used = DATA / "checkpoints" / name, {"network": settings.network, **protocol.as_parameters()}
     table, origin = concatenated(tables), metadata(used, __name__)
     write_table(out / "aopc.parquet", table, origin)
     write_array(out / "correct.npy", np.stack(correct))
@@ -79,26 +63,28 @@ def follow(
     return {"aopc": means, "accuracy": [float(c.mean()) for c in correct]}
 
 
-def _job(
-    name: str, network: Network, file: Path, explainer: str, protocol: Protocol, dataset: Dataset
-) -> Job:
-    images = np.asarray(dataset.pixels)
-    targets = [
-        predict(network.model, network.inputs(images[rows]), image_ids=dataset.ids[rows])
-        for rows in slices(len(dataset), PART_IMAGES)
-    ]
+def _job(name: str, network: Network, file: Path, explainer: str, protocol: Protocol, dataset: Dataset) -> Job:
     tested = DATA / "datasets" / name / "test"
     inputs = [file_hash(f) for f in (file, *sorted(tested.glob("*.*")))]
-    subject = Subject(name, network, dataset, np.concatenate(targets).argmax(axis=1), inputs)
+    subject = Subject(name, network, dataset, _classes(network, dataset, PART_IMAGES), inputs)
     conditions = [(CONDITIONS[MAIN], (explainer, RANDOM))]
     return Job(subject, protocol, conditions, PART_IMAGES, keep=(HEATMAPS,), label=file.stem)
+
+
+def _classes(network: Network, dataset: Dataset, at_once: int) -> NDArray[np.int64]:
+    """What the network predicts, with so many images in memory at once."""
+    scores = [
+        predict(network.model, network.inputs(np.asarray(dataset.pixels[rows])), image_ids=dataset.ids[rows])
+        for rows in slices(len(dataset), at_once)
+    ]
+    return np.concatenate(scores).argmax(axis=1)
 
 
 def _table(done: Done, explainer: str, iteration: int) -> dict[str, NDArray[Any]]:
     """One row an image: its AOPC by the heatmap and in random order."""
     columns: dict[str, NDArray[Any]] = {}
-    for unit, ending in ((Unit(explainer), ""), (Unit(RANDOM), "_random")):
-        (curves,) = read_curves(*(f / CURVES for f in done.folders[unit])).values()
+    for name, ending in ((explainer, ""), (RANDOM, "_random")):
+        (curves,) = read_curves(*(f / CURVES for f in done.folders[Unit(name)])).values()
         columns |= {
             "iteration": np.full(len(curves.targets), iteration),
             "image": np.array(curves.image_ids, dtype=object),
@@ -107,18 +93,3 @@ def _table(done: Done, explainer: str, iteration: int) -> dict[str, NDArray[Any]
             f"aopc{ending}_probability": aopc_curves(curves, "probability")[:, -1],
         }
     return columns
-
-
-def _first_maps(folders: Sequence[Path]) -> NDArray[np.float32]:
-    maps = [read_array(folder / HEATMAPS)[:SHOWN] for folder in folders]
-    return np.concatenate(maps)[:SHOWN]
-
-
-def _correct(network: Network, test: Dataset) -> NDArray[np.bool_]:
-    """Which test images are classified right."""
-    assert test.labels is not None
-    found = []
-    for rows in slices(len(test), 1000):
-        images = network.inputs(np.asarray(test.pixels[rows]))
-        found.append(predict(network.model, images).argmax(axis=1) == test.labels[rows])
-    return np.concatenate(found)

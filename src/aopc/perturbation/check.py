@@ -5,6 +5,8 @@
 >>> check_partition(Grid(13, 10, 4))
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from aopc.base.errors import InputError
@@ -14,19 +16,21 @@ from aopc.perturbation.partition import Partition, boxes_of
 from aopc.perturbation.removal import Imputer, Removal, removal_named
 from aopc.perturbation.value_range import Image, ValueRange
 
+#: Whether it holds, and what is said if not.
+_Check = tuple[bool | np.bool_, str]
+
 
 def check_removal(removal: str | Removal) -> None:
-    """Whether a removal keeps the contract (:mod:`aopc.perturbation.removal.contract`).
+    """Whether a removal keeps its contract (:mod:`aopc.perturbation.removal.contract`); InputError says what is off.
 
-    It gives a float32 image of the same shape, finite, the same for the same stream, and leaves what it is
-    given as it was; an imputer leaves the pixels that are not removed.
-
-    Raises
-    ------
-    InputError
-        That says which part of the contract is broken.
+    It gives a float32 image of the same shape, finite, the same for the same stream, and leaves what it is given as
+    it was; an imputer leaves the pixels that are not removed.
     """
-    remove, values = removal_named(removal), ValueRange((-1.0, 0.0, 2.0), (1.0, 3.0, 5.0))
+    _require("removal", _of_removal(removal_named(removal)))
+
+
+def _of_removal(remove: Removal) -> Iterator[_Check]:
+    values = ValueRange((-1.0, 0.0, 2.0), (1.0, 3.0, 5.0))
     image = values.scale(Stream(0, "check").uniform((3, 12, 10)))
     removed = np.zeros((12, 10), dtype=bool)
     removed[2:7, 3:9] = True
@@ -39,57 +43,44 @@ def check_removal(removal: str | Removal) -> None:
         return remove(given, values, stream)
 
     found = replaced()
-    _require("removal", found.shape == image.shape, f"it returns the shape {found.shape}")
-    _require("removal", found.dtype == np.float32, f"it returns {found.dtype}, not float32")
-    _require("removal", bool(np.isfinite(found).all()), "it returns NaN or infinite values")
-    _require("removal", np.array_equal(given, image), "it changes the image that it is given")
-    _require("removal", np.array_equal(replaced(), found), "the same stream gives another image")
+    yield found.shape == image.shape, f"it returns the shape {found.shape}"
+    yield found.dtype == np.float32, f"it returns {found.dtype}, not float32"
+    yield np.isfinite(found).all(), "it returns NaN or infinite values"
+    yield np.array_equal(given, image), "it changes the image that it is given"
+    yield np.array_equal(replaced(), found), "the same stream gives another image"
     if isinstance(remove, Imputer):
         kept = np.array_equal(found[:, ~removed], image[:, ~removed])
-        _require("removal", kept, "it changes pixels that are not removed")
+        yield kept, "it changes pixels that are not removed"
 
 
 def check_partition(partition: Partition) -> None:
-    """Whether a partition keeps the contract (:class:`aopc.perturbation.partition.Partition`).
+    """Whether a :class:`aopc.perturbation.partition.Partition` keeps its contract; InputError says what is off.
 
-    Every pixel belongs to one region and every region has a pixel, boxes and scores are those of its label
-    map, and orders hold each region once, those that come last at the end.
-
-    Raises
-    ------
-    InputError
-        That says which part of the contract is broken.
+    Every pixel belongs to one region and every region has a pixel, boxes and scores are those of its label map, and
+    orders hold each region once, those that come last at the end.
     """
-    labels, count = partition.region_of_pixel, partition.count
-    shape = (partition.height, partition.width)
-    _require(
-        "partition",
-        labels.shape == shape and labels.dtype == np.int64,
-        "its label map is no (H, W) int64",
-    )
-    whole = np.array_equal(np.unique(labels), np.arange(count))
-    _require("partition", whole, "its regions are not numbered from 0 to R − 1")
-    _require(
-        "partition",
-        np.array_equal(partition.boxes, boxes_of(labels, count)),
-        "its boxes are others",
-    )
+    _require("partition", _of_partition(partition))
+    partition.check_steps(partition.count)
+
+
+def _of_partition(partition: Partition) -> Iterator[_Check]:
+    labels, shape = partition.region_of_pixel, (partition.height, partition.width)
+    yield labels.shape == shape and labels.dtype == np.int64, "its label map is no (H, W) int64"
+    regions = np.arange(partition.count)
+    yield np.array_equal(np.unique(labels), regions), "its regions are not numbered from 0 to R − 1"
+    yield np.array_equal(partition.boxes, boxes_of(labels, len(regions))), "its boxes are others"
     maps = Stream(0, "check").uniform((3, *shape))
-    sums = np.stack([[m[labels == r].sum(dtype=np.float64) for r in range(count)] for m in maps])
+    sums = np.stack([[m[labels == region].sum(dtype=np.float64) for region in regions] for m in maps])
     near = np.allclose(partition.scores(maps), sums, rtol=1e-9)
-    _require("partition", near, "its scores are not the sums over its regions")
+    yield near, "its scores are not the sums over its regions"
     orders = heatmap_orders(partition, maps, "morf", ["a", "b", "c"], 0)
-    once = np.array_equal(np.sort(orders, axis=1), np.tile(np.arange(count), (3, 1)))
-    _require("partition", once, "an order does not hold each region once")
-    last = partition.comes_last[orders]
-    _require(
-        "partition",
-        bool((np.diff(last.astype(int), axis=1) >= 0).all()),
-        "some regions do not come last",
-    )
-    partition.check_steps(count)
+    once = np.array_equal(np.sort(orders, axis=1), np.tile(regions, (3, 1)))
+    yield once, "an order does not hold each region once"
+    last = partition.comes_last[orders].astype(int)
+    yield (np.diff(last, axis=1) >= 0).all(), "some regions do not come last"
 
 
-def _require(kind: str, holds: bool, what: str) -> None:
-    if not holds:
-        raise InputError(f"the {kind} breaks its contract: {what}")
+def _require(kind: str, checks: Iterator[_Check]) -> None:
+    for holds, broken in checks:
+        if not holds:
+            raise InputError(f"the {kind} breaks its contract: {broken}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,8 @@ class Curves:
     Attributes
     ----------
     logits
-        (N, T, L + 1) float32: the target's score before the softmax. Step 0 is the whole image. A
-        trajectory is one repeat of the noise and, for random order, one order.
+        (N, T, L + 1) float32: the target's score before the softmax. Step 0 is the whole image. A trajectory
+        is one repeat of the noise and, for random order, one order.
     probabilities
         (N, T, L + 1) float32: its softmax probability, from the same forward passes.
     targets
@@ -44,32 +43,32 @@ class Curves:
         return Curves(self.logits[rows], self.probabilities[rows], self.targets[rows], tuple(ids))
 
     def averaged(self) -> "Curves":
-        """Each image's trajectories averaged in float64: AOPC and ABPC are the same for it, and it takes a
-        small part of the memory.
+        """Each image's trajectories averaged in float64: AOPC and ABPC are the same for it, and it takes a small
+        part of the memory.
         """
-        means: dict[str, Any] = {
-            name: getattr(self, name).mean(axis=1, keepdims=True, dtype=np.float64)
-            for name in ("logits", "probabilities")
-        }
-        return replace(self, **means)
+        logits, probabilities = (
+            values.mean(axis=1, keepdims=True, dtype=np.float64) for values in (self.logits, self.probabilities)
+        )
+        return replace(self, logits=logits, probabilities=probabilities)
 
     @staticmethod
     def of_images(parts: Sequence["Curves"]) -> "Curves":
         """Those of other images one after the other."""
-        logits, probabilities, targets = (
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("logits", "probabilities", "targets")
+        return Curves(
+            np.concatenate([p.logits for p in parts]),
+            np.concatenate([p.probabilities for p in parts]),
+            np.concatenate([p.targets for p in parts]),
+            tuple(i for p in parts for i in p.image_ids),
         )
-        return Curves(logits, probabilities, targets, tuple(i for p in parts for i in p.image_ids))
 
     @staticmethod
     def of_trajectories(parts: Sequence["Curves"]) -> "Curves":
         """Further trajectories of the same images side by side."""
-        logits, probabilities = (
-            np.concatenate([getattr(p, name) for p in parts], axis=1)
-            for name in ("logits", "probabilities")
+        return replace(
+            parts[0],
+            logits=np.concatenate([p.logits for p in parts], axis=1),
+            probabilities=np.concatenate([p.probabilities for p in parts], axis=1),
         )
-        return replace(parts[0], logits=logits, probabilities=probabilities)
 
 
 #: The curves of one explainer by order.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from aopc.base.random import Stream
 from aopc.perturbation.partition import Partition
 
 Order = Literal["morf", "lerf", "random"]
-ORDERS: tuple[Order, ...] = ("morf", "lerf", "random")
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 #: The baseline among the explainers: its curves use random orders, not a heatmap.
 RANDOM = "random"
@@ -35,25 +35,17 @@ class Ranking:
 
     @classmethod
     def of_heatmaps(
-        cls,
-        partition: Partition,
-        heatmaps: Any,
-        order: Order,
-        image_ids: Sequence[str],
-        seed: int,
+        cls, partition: Partition, heatmaps: Any, order: Order, image_ids: Sequence[str], seed: int
     ) -> "Ranking":
-        """One order an image, by its heatmap: an array or a tensor (N, H, W). One that is not finite is not
-        usable.
-
-        Raises
-        ------
-        InputError
-            If the heatmaps have another shape.
+        """One order an image, by its heatmap: an array or a tensor (N, H, W) of any library, on any device. One
+        that is not finite is not usable. InputError if the shape is another.
         """
-        maps = _as_heatmaps(heatmaps, (len(image_ids), partition.height, partition.width))
-        usable = np.isfinite(maps).all(axis=(1, 2))
+        maps = np.asarray(heatmaps.detach().float().cpu() if hasattr(heatmaps, "detach") else heatmaps)
+        expected = (len(image_ids), partition.height, partition.width)
+        if maps.shape != expected:
+            raise InputError(f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}")
         orders = heatmap_orders(partition, np.nan_to_num(maps), order, image_ids, seed)[:, None]
-        return cls(orders, usable)
+        return cls(orders, np.isfinite(maps).all(axis=(1, 2)))
 
     @classmethod
     def at_random(
@@ -64,28 +56,13 @@ class Ranking:
         return cls(orders, np.ones(len(image_ids), dtype=bool))
 
 
-def _as_heatmaps(heatmaps: Any, expected: tuple[int, ...]) -> NDArray[np.floating]:
-    # A tensor, of any library, on any device.
-    maps = heatmaps.detach().float().cpu() if hasattr(heatmaps, "detach") else heatmaps
-    maps = np.asarray(maps)
-    if maps.shape != expected:
-        raise InputError(
-            f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}"
-        )
-    return maps
-
-
 def heatmap_orders(
-    partition: Partition,
-    heatmaps: NDArray[np.floating],
-    order: Order,
-    image_ids: Sequence[str],
-    seed: int,
+    partition: Partition, heatmaps: NDArray[np.floating], order: Order, image_ids: Sequence[str], seed: int
 ) -> NDArray[np.int64]:
     """The regions by decreasing (MoRF) or increasing (LeRF) heatmap value.
 
-    Regions with equal values follow in a random order that belongs to the seed and the image, so
-    it is the same for all explainers. A heatmap that is zero everywhere is thus a random order.
+    Regions with equal values follow in a random order that belongs to the seed and the image, so it is the same
+    for all explainers. A heatmap that is zero everywhere is thus a random order.
 
     Returns
     -------
@@ -94,32 +71,24 @@ def heatmap_orders(
     scores = partition.scores(heatmaps)
     values = -scores if order == "morf" else scores
     ties = np.stack([Stream(seed, "ties", name).permutation(partition.count) for name in image_ids])
-    keys = (ties, values, np.broadcast_to(partition.comes_last, values.shape))
-    return np.lexsort(keys, axis=1)
+    return np.lexsort((ties, values, np.broadcast_to(partition.comes_last, values.shape)), axis=1)
 
 
-def random_orders(
-    partition: Partition, image_ids: Sequence[str], count: int, seed: int
-) -> NDArray[np.int64]:
+def random_orders(partition: Partition, image_ids: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
     """``count`` random orders for each image, (N, count, R) int64."""
-    return np.stack(
-        [
-            [_random_order(partition, Stream(seed, "random order", name, i)) for i in range(count)]
-            for name in image_ids
-        ]
-    )
+
+    def drawn(stream: Stream) -> NDArray[np.int64]:
+        order = stream.permutation(partition.count)
+        return order[np.argsort(partition.comes_last[order], kind="stable")]
+
+    return np.stack([[drawn(Stream(seed, "random order", name, i)) for i in range(count)] for name in image_ids])
 
 
 def trajectories_at_random(count: int, repeats: int) -> int:
-    """How many random orders an image has if ``count`` are wanted: a multiple of the repeats where there
-    are more of them, so that each noise counts alike, as it does for a heatmap.
+    """How many random orders an image has if ``count`` are wanted: a multiple of the repeats where there are more
+    of them, so that each noise counts alike, as it does for a heatmap.
     """
     return count if count < repeats else -(-count // repeats) * repeats
-
-
-def _random_order(partition: Partition, stream: Stream) -> NDArray[np.int64]:
-    order = stream.permutation(partition.count)
-    return order[np.argsort(partition.comes_last[order], kind="stable")]
 
 
 def ranks_of(orders: NDArray[np.int64]) -> NDArray[np.int32]:

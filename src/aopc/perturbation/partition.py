@@ -106,24 +106,21 @@ class LabelMap:
         return np.zeros(self.count, dtype=bool)
 
     def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
-        labels = self.region_of_pixel.ravel()
-        maps = heatmaps.astype(np.float64)
-        found = [np.bincount(labels, weights=h.ravel(), minlength=self.count) for h in maps]
-        return np.stack(found) if found else np.zeros((0, self.count))
+        labels, maps = self.region_of_pixel.ravel(), heatmaps.astype(np.float64)
+        sums = [np.bincount(labels, weights=values.ravel(), minlength=self.count) for values in maps]
+        return np.reshape(sums, (len(maps), self.count))
 
     def check_steps(self, steps: int) -> None:
         check_steps(steps, self.count, f"an image of {self.height} × {self.width}")
 
 
 def boxes_of(region_of_pixel: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """(R, 4): the bounding box of each region of a label map, as of :class:`Partition`."""
+    """(R, 4): the :attr:`Partition.boxes` of a label map."""
     boxes = np.empty((count, 4), dtype=np.int64)
+    boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, 0
     for axis, places in enumerate(np.indices(region_of_pixel.shape)):
-        low = np.full(count, np.iinfo(np.int64).max)
-        high = np.zeros(count, dtype=np.int64)
-        np.minimum.at(low, region_of_pixel.ravel(), places.ravel())
-        np.maximum.at(high, region_of_pixel.ravel(), places.ravel() + 1)
-        boxes[:, axis], boxes[:, axis + 2] = low, high
+        np.minimum.at(boxes[:, axis], region_of_pixel, places)
+        np.maximum.at(boxes[:, axis + 2], region_of_pixel, places + 1)
     return boxes
 
 
@@ -131,8 +128,7 @@ def check_steps(steps: int, regions: int, what: str) -> None:
     """Raise InputError unless 1 ≤ ``steps`` ≤ ``regions``; ``what`` has them."""
     if not 1 <= steps <= regions:
         raise InputError(
-            f"the number of steps must be between 1 and the number of regions, {regions} ({what}); got"
-            f" {steps}"
+            f"the number of steps must be between 1 and the number of regions, {regions} ({what}); got {steps}"
         )
 
 
@@ -140,10 +136,9 @@ def check_steps(steps: int, regions: int, what: str) -> None:
 class Grid:
     """Non-overlapping square regions, in rows from the upper left corner (Samek et al., III.B).
 
-    Where ``size`` does not divide the image, the regions at the right and lower border are cut off
-    by it. They come after all whole regions in every order, so that each of the first
-    ``whole_count`` steps removes the same area whatever the method, and the last one still ends at
-    an image without any original pixel.
+    Where ``size`` does not divide the image, the regions at the right and lower border are cut off by it. They
+    come after all whole regions in every order, so that each of the first ``whole_count`` steps removes the same
+    area whatever the method, and the last one still ends at an image without any original pixel.
 
     Parameters
     ----------
@@ -193,9 +188,8 @@ class Grid:
     @cached_property
     def region_of_pixel(self) -> NDArray[np.int64]:
         """(H, W): the region of each pixel, 0 … R − 1, row by row."""
-        rows = np.arange(self.height) // self.size
-        columns = np.arange(self.width) // self.size
-        return rows[:, None] * self.columns + columns[None, :]
+        rows, columns = (np.arange(length) // self.size for length in (self.height, self.width))
+        return rows[:, None] * self.columns + columns
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
@@ -204,18 +198,14 @@ class Grid:
     @cached_property
     def comes_last(self) -> NDArray[np.bool_]:
         """(R,): whether the border cuts off the region."""
-        pixels = np.bincount(self.region_of_pixel.ravel(), minlength=self.count)
-        return pixels < self.size**2
+        return np.bincount(self.region_of_pixel.ravel(), minlength=self.count) < self.size**2
 
     def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, H, W) → (N, R): the sum of the heatmap over each region, in float64."""
-        bottom = self.rows * self.size - self.height
-        right = self.columns * self.size - self.width
+        bottom, right = self.rows * self.size - self.height, self.columns * self.size - self.width
         padded = np.pad(heatmaps.astype(np.float64), ((0, 0), (0, bottom), (0, right)))
         blocks = padded.reshape(len(heatmaps), self.rows, self.size, self.columns, self.size)
         return blocks.sum(axis=4).sum(axis=2).reshape(len(heatmaps), self.count)
 
     def check_steps(self, steps: int) -> None:
-        """Raise InputError unless 1 ≤ ``steps`` ≤ R."""
         regions = f"{self.rows} × {self.columns} regions of {self.size} × {self.size} pixels"
         check_steps(steps, self.count, f"{regions} in an image of {self.height} × {self.width}")

@@ -4,20 +4,12 @@ from dataclasses import dataclass
 
 from aopc.base.errors import InputError
 from aopc.base.names import nearest
-from aopc.perturbation.protocol import CONDITIONS, LERF, Condition, Protocol
+from aopc.perturbation.protocol import CONDITIONS, Condition, Protocol
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Attributes
-    ----------
-    source
-        Where it was published.
-    protocol
-        The main experiment.
-    conditions
-        What is judged beside it.
-    """
+    """Where it was published, the protocol of the main experiment, and what is judged beside it."""
 
     source: str
     protocol: Protocol
@@ -26,23 +18,17 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "samek2016": Preset("Samek et al., arXiv:1509.06321, section III", Protocol()),
-    # The journal version adds the LeRF order and compares four removals.
+    # The journal version adds the LeRF order, for ABPC, and compares four removals.
     "tnnls2017": Preset(
         "Samek et al., IEEE TNNLS 28(11), 2017",
-        Protocol(),
-        tuple(CONDITIONS[name] for name in (LERF, "dirichlet", "mean", "blur")),
+        Protocol(orders=("morf", "lerf")),
+        tuple(CONDITIONS[name] for name in ("dirichlet", "mean", "blur")),
     ),
 }
 
 
 def preset_named(name: str) -> Preset:
-    """A published protocol.
-
-    Raises
-    ------
-    InputError
-        If there is none of this name.
-    """
+    """A published protocol; InputError if there is none of this name."""
     if name not in PRESETS:
         raise InputError(f"unknown protocol {name!r}: {nearest(name, PRESETS)}")
     return PRESETS[name]

@@ -26,8 +26,8 @@ class Protocol:
     repeats
         How often each image is perturbed with fresh random values.
     random_orders
-        How many random orders the baseline averages for each image, rounded up to a multiple of the
-        repeats, whose noise is used in turn; None: as many as repeats.
+        How many random orders the baseline averages for each image, rounded up to a multiple of the repeats, whose
+        noise is used in turn; None: as many as repeats.
     removal
         A name of :data:`aopc.perturbation.removal.REMOVALS`, a dotted path, or a function.
     seed
@@ -35,13 +35,13 @@ class Protocol:
     orders
         By which orders a heatmap is judged: MoRF for AOPC, LeRF too for ABPC.
     dtype
-        In what the network computes: "float32" (IEEE), "tf32" (on GPUs that have it) or "bfloat16",
-        which are faster and less exact (:mod:`aopc.engine.dtype`).
+        In what the network computes: "float32" (IEEE), "tf32" (on GPUs that have it) or "bfloat16", which are
+        faster and less exact (:mod:`aopc.engine.dtype`).
     dropout
         Explain and judge the network with its dropout layers active, as in training.
     places
-        Judge each heatmap at so many random places instead of its own
-        (:mod:`aopc.perturbation.spatial_control`); 0: at its own.
+        Judge each heatmap at so many random places instead of its own (:mod:`aopc.perturbation.spatial_control`);
+        0: at its own.
 
     Raises
     ------
@@ -89,8 +89,8 @@ class Protocol:
         return asdict(self)
 
 
-#: Names of conditions: the main experiment's own choices; least relevant first, for ABPC; the network with
-#: dropout active (claim C6); each heatmap at random places. A removal's condition has its name.
+#: Names of conditions: the main experiment's own choices; least relevant first, for ABPC; the network with dropout
+#: active (claim C6); each heatmap at random places. A removal's condition has its name.
 MAIN, LERF, DROPOUT, SPATIAL = "morf", "lerf", "dropout", "spatial"
 
 
@@ -135,13 +135,7 @@ CONDITIONS: dict[str, Condition] = {
 
 
 def condition_named(name: str) -> Condition:
-    """The condition of this name; a dotted path is a removal's.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """The condition of this name; a dotted path is a removal's. InputError if there is none."""
     if name in CONDITIONS:
         return CONDITIONS[name]
     if ":" not in name:

@@ -10,19 +10,14 @@ from aopc.perturbation.partition import Grid
 
 
 def at_random_places(
-    heatmaps: NDArray[np.floating],
-    grid: Grid,
-    image_ids: Sequence[str],
-    *,
-    number: int,
-    seed: int,
+    heatmaps: NDArray[np.floating], grid: Grid, image_ids: Sequence[str], *, number: int, seed: int
 ) -> NDArray[np.float32]:
     """Each heatmap at a random place: turned and mirrored at random, and shifted on a torus.
 
-    A compact patch of noise changes a class score less than the same number of regions scattered over
-    the image, so part of a heatmap's AOPC comes from how clustered it is, and not from where it points.
-    Shifting on a torus keeps the map's values and, but for the seam where opposite borders meet, which
-    of them are neighbours (random translation: Lotwick and Silverman 1982), and forgets the place.
+    A compact patch of noise changes a class score less than the same number of regions scattered over the image,
+    so part of a heatmap's AOPC comes from how clustered it is, and not from where it points. Shifting on a torus
+    keeps the map's values and, but for the seam where opposite borders meet, which of them are neighbours (random
+    translation: Lotwick and Silverman 1982), and forgets the place.
 
     Parameters
     ----------
@@ -50,8 +45,5 @@ def at_random_places(
         # A rectangle is itself again after half a turn only.
         turned = np.rot90(whole, int(turn * 4) if rows == columns else 2 * int(turn * 2))
         mirrored = turned[:, ::-1] if flip < 0.5 else turned
-        map_[:rows, :columns] = np.roll(
-            mirrored, (int(down * rows), int(right * columns)), axis=(0, 1)
-        )
-    pixels = scores.reshape(len(heatmaps), -1)[:, grid.region_of_pixel]
-    return pixels.astype(np.float32)
+        map_[:rows, :columns] = np.roll(mirrored, (int(down * rows), int(right * columns)), axis=(0, 1))
+    return scores.reshape(len(heatmaps), -1)[:, grid.region_of_pixel].astype(np.float32)

@@ -34,6 +34,5 @@ class ValueRange:
 
     def scale(self, fractions: NDArray[np.floating]) -> Image:
         """(C, H, W) fractions of the range → values in it."""
-        low = np.asarray(self.low, dtype=np.float32)[:, None, None]
-        high = np.asarray(self.high, dtype=np.float32)[:, None, None]
+        low, high = (np.asarray(bound, dtype=np.float32)[:, None, None] for bound in (self.low, self.high))
         return (low + (high - low) * fractions).astype(np.float32)

@@ -45,10 +45,7 @@ def test_verdicts_are_wrong_no_more_often_than_said() -> None:
         p_values = {}
         for claim in range(5):
             # The bound is the truth of the first comparison; the others hold clearly.
-            readings = [
-                mean_reading("", generator.standard_normal(25) + shift, seed=0)
-                for shift in (0.0, 2.0, 2.0)
-            ]
+            readings = [mean_reading("", generator.standard_normal(25) + shift, seed=0) for shift in (0.0, 2.0, 2.0)]
             p_values[str(claim)] = conjunction(readings)
         adjusted = holm({n: min(1.0, 2 * min(p)) for n, p in p_values.items()})
         verdicts = {verdict_of(*p_values[n], adjusted[n]) for n in p_values}

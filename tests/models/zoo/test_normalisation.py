@@ -31,10 +31,7 @@ def test_heatmaps_through_channel_norm_are_those_through_torchs() -> None:
     torch.manual_seed(0)
     ours = small_caffenet(classes=4, width=4).eval()
     theirs = nn.Sequential(
-        *[
-            nn.LocalResponseNorm(m.size, m.alpha, m.beta, m.k) if isinstance(m, ChannelNorm) else m
-            for m in ours
-        ]
+        *[nn.LocalResponseNorm(m.size, m.alpha, m.beta, m.k) if isinstance(m, ChannelNorm) else m for m in ours]
     ).eval()
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     for name in ("sensitivity-l2", "deconvolution-l2", "lrp-alpha2-beta1", "lrp-epsilon-0.01"):

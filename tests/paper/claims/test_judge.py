@@ -44,13 +44,10 @@ def test_each_claim_is_not_replicated_where_the_opposite_is_true() -> None:
         panels=panels,
         # With dropout it is the other way again.
         controls={
-            name: {"dropout": {e: curves(np.full(IMAGES, s)) for e, s in AS_THE_PAPER_SAYS.items()}}
-            for name in panels
+            name: {"dropout": {e: curves(np.full(IMAGES, s)) for e, s in AS_THE_PAPER_SAYS.items()}} for name in panels
         },
         conservation={n: {"lrp-alpha2-beta1": np.full(IMAGES, 0.4)} for n in panels},
-        trainings={
-            "x": replace(true.trainings["objects"], heatmap=-true.trainings["objects"].heatmap)
-        },
+        trainings={"x": replace(true.trainings["objects"], heatmap=-true.trainings["objects"].heatmap)},
         specificity={k: 1 - v for k, v in (true.specificity or {}).items()},
     )
     assert {n: f["verdict"] for n, f in found.items()} == dict.fromkeys(found, "not replicated")

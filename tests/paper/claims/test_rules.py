@@ -13,12 +13,8 @@ def test_missing_explainers_and_few_checkpoints_are_said() -> None:
     speeds = {e: s for e, s in AS_THE_PAPER_SAYS.items() if not e.startswith("deconvolution")}
     few = evidence()
     training = few.trainings["objects"]
-    short = Training(
-        "a network", training.heatmap[:, :3], training.random[:, :3], training.correct[:, :3]
-    )
-    found = judge(
-        replace(few, panels={"ilsvrc2012": panel("objects", speeds)}, trainings={"x": short})
-    )
+    short = Training("a network", training.heatmap[:, :3], training.random[:, :3], training.correct[:, :3])
+    found = judge(replace(few, panels={"ilsvrc2012": panel("objects", speeds)}, trainings={"x": short}))
     assert "no heatmaps of deconvolution-l2" in found["C3"]["reading"]
     assert "no heatmaps of deconvolution-l2" in found["C7"]["reading"]
     assert "3 checkpoints are too few" in found["C9"]["reading"]

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from aopc.paper.report.captions import CAPTIONS
-from aopc.paper.report.page import MOST_BYTES, Facts, LoggedRun, write_page
-from aopc.paper.tracking.pending import StageRun
+from aopc.paper.report.page import MOST_BYTES, Facts, write_page
+from aopc.paper.tracking.pending import LoggedRun, StageRun
 from aopc.perturbation.partition import Grid
 from pipeline import ROOT
 from tiny_panel import SIDE, decoded
@@ -148,9 +148,7 @@ def test_everybody_can_read_it(browser: Any, page: Path, scheme: str) -> None:
     tab.evaluate(axe)
     found = tab.evaluate("axe.run()")
     serious = [
-        (v["id"], v["nodes"][0]["html"][:100])
-        for v in found["violations"]
-        if v["impact"] in ("serious", "critical")
+        (v["id"], v["nodes"][0]["html"][:100]) for v in found["violations"] if v["impact"] in ("serious", "critical")
     ]
     assert serious == []
     assert len(found["passes"]) > 10
@@ -162,9 +160,7 @@ def test_the_viewer_moves(browser: Any, page: Path, shown: dict[str, Any]) -> No
     tab.wait_for_timeout(200)
     tab.select_option("[data-viewer=explainer]", "lrp-epsilon-0.01")
     tab.select_option("[data-viewer=image]", "1")
-    tab.wait_for_function(
-        "document.getElementById('viewer').dataset.ready.endsWith('second lrp-epsilon-0.01')"
-    )
+    tab.wait_for_function("document.getElementById('viewer').dataset.ready.endsWith('second lrp-epsilon-0.01')")
     entry = shown["panel"]["images"][1]
     explainer = next(e for e in entry["explainers"] if e["name"] == "lrp-epsilon-0.01")
     ranks = np.frombuffer(base64.b64decode(explainer["ranks"]), dtype="<u2")
@@ -172,12 +168,8 @@ def test_the_viewer_moves(browser: Any, page: Path, shown: dict[str, Any]) -> No
     places = []
     for step in (0, 4, 9):
         tab.locator("[data-viewer=step]").fill(str(step))
-        drawn = decoded(
-            tab.evaluate("document.querySelector('[data-viewer=perturbed]').toDataURL()")
-        )
-        expected = np.where(
-            (ranks[region] < step)[..., None], decoded(entry["noise"]), decoded(entry["image"])
-        )
+        drawn = decoded(tab.evaluate("document.querySelector('[data-viewer=perturbed]').toDataURL()"))
+        expected = np.where((ranks[region] < step)[..., None], decoded(entry["noise"]), decoded(entry["image"]))
         np.testing.assert_array_equal(drawn, expected)
         said = tab.locator("[data-viewer=said]").inner_text()
         assert f"k = {step} of 9 regions: f = {explainer['curve'][step]:.2f}" in said
@@ -185,9 +177,7 @@ def test_the_viewer_moves(browser: Any, page: Path, shown: dict[str, Any]) -> No
     assert places == sorted(set(places))
     assert tab.locator("[data-viewer=heatmap]").get_attribute("src") == explainer["heatmap"]
     tab.select_option("[data-viewer=explainer]", "random")
-    tab.wait_for_function(
-        "document.getElementById('viewer').dataset.ready.endsWith('second random')"
-    )
+    tab.wait_for_function("document.getElementById('viewer').dataset.ready.endsWith('second random')")
     assert tab.locator("[data-viewer=heatmap]").is_hidden()
     tab.locator("[data-viewer=step]").fill("0")
     tab.locator("[data-viewer=play]").click()

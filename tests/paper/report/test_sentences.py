@@ -47,8 +47,7 @@ def test_further_explainers_are_above_where_the_interval_says_so() -> None:
     }
     (said,) = sentences.on_further(table, {"p": "P"}, lambda name: name == "centre-first")
     assert said == (
-        "P: Centre first is above Random, below LRP ε = 100, not distinguished from Sensitivity ℓ2"
-        " (n = 40)."
+        "P: Centre first is above Random, below LRP ε = 100, not distinguished from Sensitivity ℓ2 (n = 40)."
     )
 
 
@@ -59,6 +58,4 @@ def test_heatmaps_of_nothing_are_counted() -> None:
     assert "P, Random: 2 of 9" in zero
     assert "not finite" in broken
     metrics["p"]["random"] |= {"zero_heatmaps": 0, "nonfinite_heatmaps": 0}
-    assert sentences.on_zero_heatmaps(metrics, {"p": "P"}) == [
-        "No heatmap is zero everywhere, and all are finite."
-    ]
+    assert sentences.on_zero_heatmaps(metrics, {"p": "P"}) == ["No heatmap is zero everywhere, and all are finite."]

@@ -85,12 +85,8 @@ def test_an_explainer_without_a_curve_is_left_out_of_an_image(shown: dict[str, A
     """A heatmap that is not finite has no order; NaN in the data would stop the whole viewer."""
     broken = shown["curves"]["lrp-epsilon-0.01"].logits.copy()
     broken[1] = np.nan
-    curves = shown["curves"] | {
-        "lrp-epsilon-0.01": replace(shown["curves"]["lrp-epsilon-0.01"], logits=broken)
-    }
-    panel = viewer_data(
-        "tiny", "Tiny", PROTOCOL, PREPROCESSING, pixels(), IDS, ["a", "b"], shown["maps"], curves
-    )
+    curves = shown["curves"] | {"lrp-epsilon-0.01": replace(shown["curves"]["lrp-epsilon-0.01"], logits=broken)}
+    panel = viewer_data("tiny", "Tiny", PROTOCOL, PREPROCESSING, pixels(), IDS, ["a", "b"], shown["maps"], curves)
     names = [[e["name"] for e in image["explainers"]] for image in panel["images"]]
     assert names == [["sensitivity-l2", "lrp-epsilon-0.01", "random"], ["sensitivity-l2", "random"]]
     json.dumps(panel, allow_nan=False)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from aopc.paper.readme import results_table
-from pipeline import execute, logged_runs, new_repository, ran
+from pipeline import execute, logged_runs, new_repository, ran, settings
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +176,7 @@ def interrupted(repository: Path, stop: signal.Signals, began: Callable[[], obje
     caller = subprocess.Popen(
         [*STAGE, "perturb", "digits"],
         cwd=repository,
+        env=settings(),
         stderr=subprocess.PIPE,
         text=True,
         # Where the tests run in the background, SIGINT is ignored, and that would be inherited.
@@ -221,7 +222,7 @@ def test_a_killed_stage_goes_on_with_the_same_result(repository: Path) -> None:
     kept = {path: path.stat().st_mtime_ns for path in parts_of(repository)}
     assert kept
     assert hashes(curves) == {}
-    resumed = subprocess.Popen([*STAGE, "perturb", "digits"], cwd=repository)
+    resumed = subprocess.Popen([*STAGE, "perturb", "digits"], cwd=repository, env=settings())
     while resumed.poll() is None:
         for path in kept:
             with contextlib.suppress(FileNotFoundError):  # removed at the end

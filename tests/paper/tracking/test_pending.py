@@ -32,9 +32,7 @@ def test_a_broken_note_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "0-broken.json is no note" in capsys.readouterr().err
 
 
-def test_a_note_that_cannot_be_kept_is_no_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_note_that_cannot_be_kept_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("no folder")
     note(PendingRuns(tmp_path / "file" / "pending"))
     assert "could not keep the note of perturbation@x" in capsys.readouterr().err

@@ -16,9 +16,7 @@ def note(pending: PendingRuns) -> None:
     pending.append(run)
 
 
-def test_notes_become_parent_and_child_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notes_become_parent_and_child_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pending = PendingRuns(tmp_path / ".cache" / "pending")
     note(pending)
@@ -36,9 +34,7 @@ def test_notes_become_parent_and_child_runs(
     assert log_pending(pending, {}, []) == "MLflow: nothing to log"
 
 
-def test_an_unreachable_store_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_store_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pending = PendingRuns(tmp_path / ".cache" / "pending")
     note(pending)

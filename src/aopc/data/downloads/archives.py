@@ -1,28 +1,31 @@
 """Take some images out of a large tar archive in one pass.
 
-Nothing is ever written under a name that an archive gives: only regular files whose names the
-caller knows are taken, into one new folder. An archive with a member that would lead out of its
-folder is refused as a whole, since no publisher's archive has one.
+Nothing is ever written under a name that an archive gives: only regular files whose names the caller knows are taken,
+into one new folder. An archive with a member that would lead out of its folder is refused as a whole, since no
+publisher's archive has one.
 """
 
 import hashlib
-import heapq
 import inspect
 import json
-import lzma
 import shutil
 import tarfile
 import zlib
+from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from filelock import FileLock
 
 from aopc.base.errors import InputError
+from aopc.base.places import downloads_folder
 from aopc.base.progress import byte_bar
-from aopc.data.downloads.fetch import File
+from aopc.data.downloads.fetch import File, fetch
+from aopc.data.downloads.source import Source
+from aopc.data.folder import ImageFolder
 from aopc.data.subset import Subset
 
 #: No single image of these data sets comes near.
@@ -35,18 +38,17 @@ LARGEST_HEADER, MOST_HEADERS = 2**20, 20
 #: A member's name → the image's id, None for what is no image of the data set.
 Naming = Callable[[str], str | None]
 
+#: Types of members that say more about the next one; each is read whole.
+_EXTRA = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
+_DAMAGED = (tarfile.TarError, EOFError, IndexError, OverflowError, RecursionError, ValueError, LZMAError, zlib.error)
+
 
 class _StrictTarInfo(tarfile.TarInfo):
     """Headers that tarfile would be lenient about.
 
-    It takes an archive that is cut off or damaged between two members for one that ends there, and
-    reads the long names and extended headers that a member declares into memory, however long.
+    It takes an archive that is cut off or damaged between two members for one that ends there, and reads the long
+    names and extended headers that a member declares into memory, however long.
     """
-
-    _HEADERS = frozenset(
-        {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
-        | {tarfile.SOLARIS_XHDTYPE}
-    )
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> "_StrictTarInfo":
@@ -57,29 +59,42 @@ class _StrictTarInfo(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error}") from error
 
-    def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type in self._HEADERS:
-            # Each is read whole; those that concern the whole archive stay in memory.
-            read = getattr(archive, "header_bytes", 0) + max(self.size, tarfile.BLOCKSIZE)
-            archive.header_bytes = 0 if self.type != tarfile.XGLTYPE else read  # type: ignore[attr-defined]
-            depth = getattr(archive, "header_depth", 0) + 1
-            archive.header_depth = depth  # type: ignore[attr-defined]
-            if read > LARGEST_HEADER or self.size > LARGEST_HEADER or depth > MOST_HEADERS:
-                raise tarfile.ReadError(f"a header of {self.size} bytes, the {depth}th in a row")
+    def _proc_member(self, archive: "_StrictTarFile") -> Any:
+        if self.type in _EXTRA:
+            # What concerns the whole archive stays in memory.
+            read = archive.header_bytes + max(self.size, tarfile.BLOCKSIZE)
+            archive.header_bytes = read if self.type == tarfile.XGLTYPE else 0
+            archive.header_depth += 1
+            if read > LARGEST_HEADER or archive.header_depth > MOST_HEADERS:
+                raise tarfile.ReadError(f"a header of {self.size} bytes, the {archive.header_depth}th in a row")
         else:
-            archive.header_depth = 0  # type: ignore[attr-defined]
+            archive.header_depth = 0
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError("a sparse file, which no image is")
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def unpack_subset(
-    archive: File, cache: Path, name_of: Naming, subset: Subset
-) -> tuple[Path, list[str]]:
+class _StrictTarFile(tarfile.TarFile):
+    tarinfo = _StrictTarInfo
+    members: list[tarfile.TarInfo]
+    header_bytes = header_depth = 0
+
+
+def fetch_subset(source: Source, name_of: Naming, subset: Subset) -> tuple[ImageFolder, dict[str, str]]:
+    """The images of a subset of a published archive, not yet checked, and the archive's name and checksum. Errors as
+    of :func:`fetch` and :func:`unpack_subset`.
+    """
+    downloads = downloads_folder()
+    file = fetch(source, downloads)
+    root, ids = unpack_subset(file, downloads / "subsets", name_of, subset)
+    return ImageFolder(root, tuple(ids)), {source.name: file.checksum}
+
+
+def unpack_subset(archive: File, cache: Path, name_of: Naming, subset: Subset) -> tuple[Path, list[str]]:
     """The images of a subset in a new folder below ``cache``, or in that of an earlier call.
 
-    One pass over the archive with bounded memory: an image that belongs to the subset of what was
-    met so far is written, and removed when a better one comes.
+    One pass over the archive with bounded memory: an image that belongs to the subset of what was met so far is
+    written, and removed when a better one comes.
 
     Returns
     -------
@@ -102,19 +117,15 @@ def unpack_subset(
         raise InputError(f"cannot write to {cache}: {error.strerror or error}") from error
     ids = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     if len(ids) != subset.count:
-        raise InputError(
-            f"{folder} holds {len(ids)} files instead of {subset.count}: something changed it; remove it"
-        )
+        raise InputError(f"{folder} holds {len(ids)} files instead of {subset.count}: something changed it; remove it")
     return folder, ids
 
 
 def _rule_version(name_of: Naming) -> str:
     """A hash of the text that says which images belong to the data set."""
-    digest = hashlib.blake2b(digest_size=8)
     module = Path(inspect.getfile(name_of))
-    for path in (module, *sorted(module.parent.glob("*.csv")), Path(inspect.getfile(Subset))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    texts = (module, *sorted(module.parent.glob("*.csv")), Path(inspect.getfile(Subset)))
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in texts), digest_size=8).hexdigest()
 
 
 def _unpack_whole(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
@@ -131,7 +142,7 @@ def _unpack_whole(archive: Path, folder: Path, name_of: Naming, subset: Subset) 
 
 
 def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
-    kept: list[tuple[bytes, str]] = []  # a heap with the worst image on top
+    kept: list[tuple[bytes, str]] = []  # ranks and ids, the worst image last
     seen: set[bytes] = set()
     for name, member, content in _files(archive):
         image_id = name_of(name)
@@ -140,7 +151,7 @@ def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> Non
         rank = subset.rank(image_id)
         if rank in seen:
             raise InputError(f"{archive} holds {image_id} twice: it is not the published file")
-        if len(kept) == subset.count and _inverted(rank) < kept[0][0]:
+        if len(kept) == subset.count and rank > kept[-1][0]:
             continue
         if member.size > LARGEST_IMAGE:
             raise InputError(f"{archive}: {image_id} has {member.size} bytes: that is no image")
@@ -149,42 +160,31 @@ def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> Non
         with path.open("wb") as file:
             shutil.copyfileobj(content, file, 2**20)
         seen.add(rank)
-        heapq.heappush(kept, (_inverted(rank), image_id))
+        insort(kept, (rank, image_id))
         if len(kept) > subset.count:
-            (folder / heapq.heappop(kept)[1]).unlink()
+            (folder / kept.pop()[1]).unlink()
     if len(kept) < subset.count:
         raise InputError(
-            f"{archive} holds {len(kept)} images of the data set, but {subset.count} are wanted: it is"
-            " cut off, or another archive; remove it and get it again, or lower the count"
+            f"{archive} holds {len(kept)} images of the data set, but {subset.count} are wanted: it is cut off, or"
+            " another archive; remove it and get it again, or lower the count"
         )
 
 
-def _inverted(rank: bytes) -> bytes:
-    """A key that sorts the other way round; heapq has the smallest on top."""
-    return bytes(255 - b for b in rank) + b"\xff"
-
-
 def read_members(archive: File, names: set[str]) -> dict[str, bytes]:
-    """The content of those members of a small archive whose last name is in ``names``.
-
-    Raises
-    ------
-    InputError
-        If the archive is damaged, hostile, or lacks one of them.
+    """The content of those members of a small archive whose last name is in ``names``; an InputError if it is
+    damaged, hostile, or lacks one of them.
     """
     found: dict[str, bytes] = {}
     with _reading(archive.path):
         for name, member, content in _files(archive.path):
             last = PurePosixPath(name).name
+            if last in names and member.size > LARGEST_MEMBER:
+                raise InputError(f"{archive.path}: {last} has {member.size} bytes: too many")
             if last in names:
-                if member.size > LARGEST_MEMBER:
-                    raise InputError(f"{archive.path}: {last} has {member.size} bytes: too many")
                 found[last] = content.read()
-    missing = names - set(found)
+    missing = sorted(names - found.keys())
     if missing:
-        raise InputError(
-            f"{archive.path} lacks {', '.join(sorted(missing))}: it is another archive"
-        )
+        raise InputError(f"{archive.path} lacks {', '.join(missing)}: it is another archive")
     return found
 
 
@@ -197,19 +197,8 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"there is no archive {path}") from error
     except InputError:
         raise
-    except (
-        tarfile.TarError,
-        EOFError,
-        IndexError,
-        OverflowError,
-        RecursionError,
-        ValueError,
-        lzma.LZMAError,
-        zlib.error,
-    ) as error:
-        raise InputError(
-            f"{path} is damaged or cut off: remove it and get it again ({error})"
-        ) from error
+    except _DAMAGED as error:
+        raise InputError(f"{path} is damaged or cut off: remove it and get it again ({error})") from error
 
 
 def _files(path: Path) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
@@ -217,10 +206,9 @@ def _files(path: Path) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
     with (
         path.open("rb") as raw,
         byte_bar(path.stat().st_size, f"unpack {path.name}") as progress,
-        tarfile.open(  # type: ignore[call-overload]
-            fileobj=_Counted(raw, progress), mode="r|*", bufsize=2**18, tarinfo=_StrictTarInfo
-        ) as archive,
+        _StrictTarFile.open(fileobj=raw, mode="r|*", bufsize=2**18) as archive,
     ):
+        told = 0
         for member in archive:
             archive.members = []  # tarfile would remember every header
             name = _safe_name(path, member)
@@ -228,32 +216,17 @@ def _files(path: Path) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
                 content = archive.extractfile(member)
                 assert content is not None
                 yield name, member, content
+            progress(raw.tell() - told)
+            told = raw.tell()
 
 
 def _safe_name(path: Path, member: tarfile.TarInfo) -> str:
     parts = PurePosixPath(member.name).parts
     outside = member.name.startswith(("/", "\\")) or ".." in parts or "\\" in member.name
-    if (
-        outside
-        or ":" in member.name
-        or "\0" in member.name
-        or not (member.isfile() or member.isdir())
-    ):
+    if outside or ":" in member.name or "\0" in member.name or not (member.isfile() or member.isdir()):
         kind = "leads outside" if outside else "is a link, a device or has an impossible name"
         raise InputError(
-            f"{path} is not the published file, and not safe: its member {member.name[:100]!r} {kind}."
-            " Remove it and get it again"
+            f"{path} is not the published file, and not safe: its member {member.name[:100]!r} {kind}. Remove it and"
+            " get it again"
         )
     return "/".join(p for p in parts if p != ".")
-
-
-class _Counted:
-    """A file that tells how much of it was read."""
-
-    def __init__(self, file: IO[bytes], progress: Callable[[float], object]) -> None:
-        self._file, self._progress = file, progress
-
-    def read(self, size: int = -1) -> bytes:
-        content = self._file.read(size)
-        self._progress(len(content))
-        return content

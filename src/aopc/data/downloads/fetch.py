@@ -1,12 +1,11 @@
 """Get a file over HTTP, whole or not at all.
 
-requests does the talking. What it lacks, and pooch and torch.hub with it: going on where a
-connection broke off (HTTP ranges), trying mirrors in turn, and checking while the bytes arrive.
+requests does the talking. What it lacks, and pooch and torch.hub with it: going on where a connection broke off (HTTP
+ranges), trying mirrors in turn, and checking while the bytes arrive.
 """
 
 import contextlib
 import hashlib
-import json
 import re
 import shutil
 import time
@@ -19,7 +18,7 @@ import urllib3
 from filelock import FileLock
 
 from aopc.base.errors import InputError
-from aopc.base.files import atomic, read_json
+from aopc.base.files import read_json, write_json
 from aopc.base.progress import byte_bar
 from aopc.data.downloads.source import Source, readable
 
@@ -55,24 +54,23 @@ class _BrokenOffError(Exception):
 def fetch(source: Source, folder: Path) -> File:
     """The file of a source, from ``folder`` or from its mirrors.
 
-    An interrupted download goes on where it was, in this call or in a later one. A file that the
-    user put into the folder is checked like a downloaded one, once.
+    An interrupted download goes on where it was, in this call or in a later one. A file that the user put into the
+    folder is checked like a downloaded one, once.
 
     Raises
     ------
     InputError
-        If it cannot be had, is not the published file, or the disk is too small; the message says
-        what to do. Nothing under the file's name is ever incomplete.
+        If it cannot be had, is not the published file, or the disk is too small; the message says what to do. Nothing
+        under the file's name is ever incomplete.
     """
-    path = folder / source.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{source.name}.lock"):
-            if path.is_file():
-                return _checked(source, path)
+            if is_here(source, folder):
+                return _Download(source, folder).checked()
             if not source.urls:
                 raise InputError(source.instructions(folder))
-            return _from_mirrors(source, path)
+            return _Download(source, folder).from_mirrors()
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror or error}") from error
 
@@ -82,126 +80,155 @@ def is_here(source: Source, folder: Path) -> bool:
     return (folder / source.name).is_file()
 
 
-def _from_mirrors(source: Source, path: Path) -> File:
-    problems = []
-    for url in source.urls:
-        try:
-            checksum = _from_mirror(url, source, path)
-        except _MirrorError as error:
-            problems.append(f"{url} {error}")
-            continue
-        _part(path).replace(path)
-        _origin(path).unlink(missing_ok=True)
-        _remember(path, checksum)
-        return File(path, checksum)
-    raise InputError(
-        f"cannot download {source.name}: {'; '.join(problems)}. See {source.page}; a file that you"
-        f" have from elsewhere goes to {path.parent}"
-    )
+class _Download:
+    """A file, and what lies beside it: the part that has arrived, a note on where that is from, and a note on the
+    checksum that the whole file has, so that many gigabytes are read only once for it.
+    """
 
+    def __init__(self, source: Source, folder: Path) -> None:
+        self.source, self.folder, self.path = source, folder, folder / source.name
+        self.part = folder / f"{source.name}.part"
+        self.origin = folder / f".{source.name}.part.json"
+        self.note = folder / f".{source.name}.checked.json"
+        self.algorithm = source.checksum.partition(":")[0] if source.checksum else "sha256"
 
-def _from_mirror(url: str, source: Source, path: Path) -> str:
-    """The checksum of the whole file in ``path``'s part file."""
-    fruitless, wrong, part = 0, 0, _part(path)
-    if source.size and _size(part) == source.size and source.checksum:
-        checksum = _digest_of(source, part)  # killed between the last byte and the new name
-        if checksum == source.checksum:
-            return checksum
-    for _ in range(ALL_TRIES):
-        before = _size(part)
-        try:
-            checksum = _transfer(url, source, path)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, _BrokenOffError) as error:
-            fruitless = 0 if _size(part) > before else fruitless + 1
-            if fruitless >= FRUITLESS_TRIES:
-                raise _MirrorError(f"does not deliver ({_reason(error)})") from error
-            time.sleep(BACK_OFF * 2**fruitless)
-            continue
-        if source.checksum in (None, checksum):
-            return checksum
-        part.unlink()
-        wrong += 1
-        if not before or wrong > 1:
-            raise _MirrorError(
-                f"has another file: its checksum is {checksum}, not {source.checksum}"
-            )
-        # What an earlier try had left may have been of another file: once more from the start.
-    raise _MirrorError(f"broke off {ALL_TRIES} times")
+    @property
+    def arrived(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
+    def checked(self) -> File:
+        source, path, note = self.source, self.path, _read_note(self.note)
+        found, checksum = path.stat(), str(note.get("checksum"))
+        unchanged = (note.get("size"), note.get("modified")) == (found.st_size, found.st_mtime_ns)
+        if not unchanged or checksum.partition(":")[0] != self.algorithm:
+            if source.size and found.st_size != source.size:
+                raise self._wrong(f"it has {found.st_size} bytes, the published file {source.size}")
+            checksum = self._digest_of(path)
+        if source.checksum not in (None, checksum):
+            raise self._wrong(f"its checksum is {checksum}, that of the published file {source.checksum}")
+        return self._noted(checksum)
 
-def _transfer(url: str, source: Source, path: Path) -> str:
-    part, origin = _part(path), _origin(path)
-    have = _size(part)
-    started = _read_origin(origin)
-    if have and source.checksum is None and started.get("url") != url:
-        have = 0  # parts of two mirrors go together only where a checksum tells that they do
-    if have and source.checksum is None and not started.get("validator"):
-        have = 0  # nor parts of two editions, which nothing would tell apart
-    headers = {"Accept-Encoding": "identity", "User-Agent": "aopc (research replication)"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if started.get("url") == url and started.get("validator"):
-            headers["If-Range"] = started["validator"]
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        have, total = _agreed(answer, have, source, part)
-        need = (total - have if total is not None else 0) + SPARE_BYTES
-        free = shutil.disk_usage(part.parent).free
-        if free < need:
-            raise InputError(
-                f"{source.name} needs {readable(need)} more on the disk of {part.parent}, which has"
-                f" {readable(free)} free: make room, or name another folder in AOPC_DOWNLOADS"
-            )
-        if not have:
-            etag = answer.headers.get("ETag", "")
-            weak = not etag or etag.startswith("W/")
-            validator = answer.headers.get("Last-Modified", "") if weak else etag
-            note = {"url": url, "validator": validator}
-            with atomic(origin) as temporary:
-                temporary.write_text(json.dumps(note), encoding="utf-8")
-        digest = hashlib.new(_algorithm(source))
-        with byte_bar(total, source.name) as progress, part.open("r+b" if have else "wb") as file:
-            _digest_first(file, have, digest, progress)
-            file.truncate()
-            arrived, most = have, total or source.size
-            for chunk in answer.raw.stream(CHUNK, decode_content=False):
-                arrived += len(chunk)
-                if most is not None and arrived > most:
-                    raise _MirrorError(f"sends more than the {most} bytes of the file")
-                file.write(chunk)
-                digest.update(chunk)
-                progress(len(chunk))
-    if total is not None and _size(part) != total:
-        raise _BrokenOffError(f"{_size(part)} of {total} bytes arrived")
-    return f"{digest.name}:{digest.hexdigest()}"
+    def _wrong(self, how: str) -> InputError:
+        return InputError(f"{self.path} is not the published file: {how}. Remove it and get it again")
 
+    def _noted(self, checksum: str) -> File:
+        found = self.path.stat()
+        write_json(self.note, {"size": found.st_size, "modified": found.st_mtime_ns, "checksum": checksum})
+        return File(self.path, checksum)
 
-def _agreed(
-    answer: requests.Response, have: int, source: Source, part: Path
-) -> tuple[int, int | None]:
-    """(bytes that need not come again, bytes of the whole file), from the head of the answer."""
-    status, head = answer.status_code, answer.headers
-    if status == 416:
-        part.unlink(missing_ok=True)
-        raise _BrokenOffError("it refused to go on, so the download starts again")
-    if status in _TRY_AGAIN:
-        raise _BrokenOffError(f"status {status}")
-    if status not in (200, 206):
-        raise _MirrorError(f"answered with status {status}")
-    if head.get("Content-Type", "").startswith("text/html"):
-        raise _MirrorError("answered with a web page, not the file")
-    if status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", head.get("Content-Range", ""))
-        if found is None or int(found[1]) != have:
-            part.unlink(missing_ok=True)
-            raise _BrokenOffError("it went on at another place, so the download starts again")
-        total = int(found[2]) if found[2] != "*" else source.size
-    else:
-        have = 0
-        said = head.get("Content-Length", "")
-        total = int(said) if said.isdigit() else source.size
-    if source.size and total not in (None, source.size):
-        raise _MirrorError(f"has a file of {total} bytes, not {source.size}")
-    return have, total
+    def from_mirrors(self) -> File:
+        problems = []
+        for url in self.source.urls:
+            try:
+                checksum = self._from_mirror(url)
+            except _MirrorError as error:
+                problems.append(f"{url} {error}")
+                continue
+            self.part.replace(self.path)
+            self.origin.unlink(missing_ok=True)
+            return self._noted(checksum)
+        raise InputError(
+            f"cannot download {self.source.name}: {'; '.join(problems)}. See {self.source.page}; a file that you have"
+            f" from elsewhere goes to {self.folder}"
+        )
+
+    def _from_mirror(self, url: str) -> str:
+        """The checksum of the whole file, which is in the part then."""
+        fruitless, wrong, expected = 0, 0, self.source.checksum
+        if expected and self.source.size and self.arrived == self.source.size:
+            checksum = self._digest_of(self.part)  # killed between the last byte and the new name
+            if checksum == expected:
+                return checksum
+        for _ in range(ALL_TRIES):
+            before = self.arrived
+            try:
+                checksum = self._transfer(url)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, _BrokenOffError) as error:
+                fruitless = 0 if self.arrived > before else fruitless + 1
+                if fruitless >= FRUITLESS_TRIES:
+                    raise _MirrorError(f"does not deliver ({_reason(error)})") from error
+                time.sleep(BACK_OFF * 2**fruitless)
+                continue
+            if expected in (None, checksum):
+                return checksum
+            self.part.unlink()
+            wrong += 1
+            if not before or wrong > 1:
+                raise _MirrorError(f"has another file: its checksum is {checksum}, not {expected}")
+            # What an earlier try had left may have been of another file: once more from the start.
+        raise _MirrorError(f"broke off {ALL_TRIES} times")
+
+    def _transfer(self, url: str) -> str:
+        source, have, started = self.source, self.arrived, _read_note(self.origin)
+        validator = started.get("validator") if started.get("url") == url else None
+        if source.checksum is None and not validator:
+            have = 0  # nothing would tell that parts of two mirrors, or of two editions, do not go together
+        headers = {"Accept-Encoding": "identity", "User-Agent": "aopc (research replication)"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if validator:
+                headers["If-Range"] = validator
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+            have, total = self._agreed(answer, have)
+            need = (total - have if total is not None else 0) + SPARE_BYTES
+            free = shutil.disk_usage(self.folder).free
+            if free < need:
+                raise InputError(
+                    f"{source.name} needs {readable(need)} more on the disk of {self.folder}, which has"
+                    f" {readable(free)} free: make room, or name another folder in AOPC_DOWNLOADS"
+                )
+            if not have:
+                etag = answer.headers.get("ETag", "")
+                weak = not etag or etag.startswith("W/")
+                validator = answer.headers.get("Last-Modified", "") if weak else etag
+                write_json(self.origin, {"url": url, "validator": validator})
+            digest = hashlib.new(self.algorithm)
+            with byte_bar(total, source.name) as progress, self.part.open("r+b" if have else "wb") as file:
+                _digest_first(file, have, digest, progress)
+                file.truncate()
+                arrived = have
+                for chunk in answer.raw.stream(CHUNK, decode_content=False):
+                    arrived += len(chunk)
+                    if total is not None and arrived > total:
+                        raise _MirrorError(f"sends more than the {total} bytes of the file")
+                    file.write(chunk)
+                    digest.update(chunk)
+                    progress(len(chunk))
+        if total not in (None, self.arrived):
+            raise _BrokenOffError(f"{self.arrived} of {total} bytes arrived")
+        return f"{digest.name}:{digest.hexdigest()}"
+
+    def _agreed(self, answer: requests.Response, have: int) -> tuple[int, int | None]:
+        """(bytes that need not come again, bytes of the whole file), from the head of the answer."""
+        status, head, total = answer.status_code, answer.headers, self.source.size
+        if status == 416:
+            self.part.unlink(missing_ok=True)
+            raise _BrokenOffError("it refused to go on, so the download starts again")
+        if status in _TRY_AGAIN:
+            raise _BrokenOffError(f"status {status}")
+        if status not in (200, 206):
+            raise _MirrorError(f"answered with status {status}")
+        if head.get("Content-Type", "").startswith("text/html"):
+            raise _MirrorError("answered with a web page, not the file")
+        if status == 206:
+            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", head.get("Content-Range", ""))
+            if found is None or int(found[1]) != have:
+                self.part.unlink(missing_ok=True)
+                raise _BrokenOffError("it went on at another place, so the download starts again")
+            said = found[2]
+        else:
+            have, said = 0, head.get("Content-Length", "")
+        if said.isdigit():
+            total = int(said)
+        if self.source.size and total != self.source.size:
+            raise _MirrorError(f"has a file of {total} bytes, not {self.source.size}")
+        return have, total
+
+    def _digest_of(self, path: Path) -> str:
+        digest, size = hashlib.new(self.algorithm), path.stat().st_size
+        with path.open("rb") as file, byte_bar(size, f"check {self.source.name}") as progress:
+            _digest_first(file, size, digest, progress)
+        return f"{digest.name}:{digest.hexdigest()}"
 
 
 def _digest_first(file: Any, count: int, digest: Any, progress: Any) -> None:
@@ -215,74 +242,13 @@ def _digest_first(file: Any, count: int, digest: Any, progress: Any) -> None:
         count -= len(chunk)
 
 
-def _digest_of(source: Source, path: Path) -> str:
-    digest, size = hashlib.new(_algorithm(source)), _size(path)
-    with path.open("rb") as file, byte_bar(size, f"check {source.name}") as progress:
-        _digest_first(file, size, digest, progress)
-    return f"{digest.name}:{digest.hexdigest()}"
-
-
-def _checked(source: Source, path: Path) -> File:
-    remembered = _remembered(path)
-    if remembered is None or remembered.partition(":")[0] != _algorithm(source):
-        size = _size(path)
-        if source.size and size != source.size:
-            raise _wrong(path, f"it has {size} bytes, the published file {source.size}")
-        remembered = _digest_of(source, path)
-    if source.checksum not in (None, remembered):
-        raise _wrong(
-            path, f"its checksum is {remembered}, that of the published file {source.checksum}"
-        )
-    _remember(path, remembered)
-    return File(path, remembered)
-
-
-def _wrong(path: Path, how: str) -> InputError:
-    return InputError(f"{path} is not the published file: {how}. Remove it and get it again")
-
-
-def _algorithm(source: Source) -> str:
-    return source.checksum.partition(":")[0] if source.checksum else "sha256"
-
-
-def _remember(path: Path, checksum: str) -> None:
-    """Note that a file has a checksum, so that many gigabytes are read only once for it."""
-    found = path.stat()
-    note = {"size": found.st_size, "modified": found.st_mtime_ns, "checksum": checksum}
-    with atomic(_note(path)) as temporary:
-        temporary.write_text(json.dumps(note), encoding="utf-8")
-
-
-def _remembered(path: Path) -> str | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        note, found = read_json(_note(path)), path.stat()
-        if (note["size"], note["modified"]) == (found.st_size, found.st_mtime_ns):
-            return str(note["checksum"])
-    return None
-
-
-def _read_origin(path: Path) -> dict[str, str]:
+def _read_note(path: Path) -> dict[str, Any]:
+    """What a note says, nothing where it is missing or damaged."""
     with contextlib.suppress(OSError, ValueError):
         content = read_json(path)
         if isinstance(content, dict):
             return content
     return {}
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _origin(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part.json")
-
-
-def _note(path: Path) -> Path:
-    return path.with_name(f".{path.name}.checked.json")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _reason(error: Exception) -> str:

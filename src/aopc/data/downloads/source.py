@@ -1,21 +1,24 @@
 """A file that somebody else publishes."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aopc.base.errors import InputError
 from aopc.base.names import nearest
 
+#: What :meth:`Source.changed` takes.
+_CHANGEABLE = ("name", "urls", "size", "checksum")
+#: Checksum algorithm → hexadecimal digits.
+_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+
 
 @dataclass(frozen=True)
 class Source:
     """Attributes
     ----------
-    name
-        Of the file.
     page
         Where its publishers describe it.
     licence
@@ -25,11 +28,9 @@ class Source:
     size
         Bytes, where they are known for certain.
     checksum
-        ``algorithm:hexadecimal`` (md5, sha1, sha256); None where none is published.
-    about
-        Bytes, roughly, for planning where ``size`` is not known.
-    images
-        How many images are in it, for planning.
+        ``algorithm:hexadecimal`` (md5, sha1, sha256, sha512); None where none is published.
+    about, images
+        For planning: bytes, roughly, where ``size`` is not known, and how many images are in it.
     """
 
     name: str
@@ -51,53 +52,40 @@ class Source:
         size = readable(self.bytes) + (f" ({self.size} bytes)" if self.size else "")
         checksum = f", {self.checksum.replace(':', ' ')}" if self.checksum else ""
         return (
-            f"{self.name} is not in {folder}, and it needs an account: get it ({size}{checksum}) from"
-            f" {self.page} and put it there"
+            f"{self.name} is not in {folder}, and it needs an account: get it ({size}{checksum}) from {self.page} and"
+            " put it there"
         )
 
     def changed(self, settings: Mapping[str, Any] | None, where: str) -> "Source":
         """The source with what the user sets otherwise: a mirror, or another edition's checksum.
 
-        Another URL alone keeps the checksum; whoever gives another checksum takes the size off too,
-        unless that is given as well.
-
-        Raises
-        ------
-        InputError
-            If there is no such setting.
+        Another URL alone keeps the checksum; whoever gives another checksum takes the size off too, unless that is
+        given as well. An InputError if there is no such setting, or it has no such value.
         """
-        if not settings:
-            return self
-        known = {f.name for f in fields(self)} - {"page", "licence", "about", "images"}
-        for name in settings:
-            if name not in known:
-                raise InputError(f"unknown setting {name!r} in {where}: {nearest(name, known)}")
-        new = dict(settings)
-        if "urls" in new:
-            listed = isinstance(new["urls"], list | tuple)
-            new["urls"] = tuple(new["urls"]) if listed else (new["urls"],)
-        if new.get("checksum") is not None:
-            new["checksum"] = _checksum(new["checksum"], where)
+        new = dict(settings or {})
+        for name in new:
+            if name not in _CHANGEABLE:
+                raise InputError(f"unknown setting {name!r} in {where}: {nearest(name, _CHANGEABLE)}")
         if "checksum" in new:
-            new = {"size": None, **new}
-        urls = new.get("urls", ())
-        if not all(isinstance(u, str) and u.startswith(("http://", "https://")) for u in urls):
-            raise InputError(
-                f"{where}: urls must be http or https addresses; got {settings['urls']!r}"
-            )
-        return replace(self, **new)
+            checksum = new["checksum"]
+            new = {"size": None, **new, "checksum": None if checksum is None else _checksum(checksum, where)}
+        urls = new.get("urls", self.urls)
+        mirrors = tuple(urls) if isinstance(urls, list | tuple) else (urls,)
+        if not all(isinstance(u, str) and u.startswith(("http://", "https://")) for u in mirrors):
+            raise InputError(f"{where}: urls must be http or https addresses; got {urls!r}")
+        return replace(self, **{**new, "urls": mirrors})
 
 
-#: Checksum algorithm → hexadecimal digits.
-_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+def of_one_archive(source: Source, name: str) -> Callable[[str, Mapping[str, Any]], list[Source]]:
+    """What the data set ``name`` downloads, which has one archive, as in :data:`aopc.data.sources.DOWNLOADS`."""
+    return lambda split, settings: [source.changed(settings.get("archive"), f"the archive of {name}")]
 
 
 def _checksum(value: Any, where: str) -> str:
     algorithm, _, digest = str(value).lower().partition(":")
     if not re.fullmatch(r"[0-9a-f]*", digest) or _DIGITS.get(algorithm) != len(digest):
         raise InputError(
-            f"{where}: a checksum is {', '.join(_DIGITS)} and hexadecimal digits, as in md5:0123…; got"
-            f" {value!r}"
+            f"{where}: a checksum is {', '.join(_DIGITS)} and hexadecimal digits, as in md5:0123…; got {value!r}"
         )
     return f"{algorithm}:{digest}"
 
@@ -110,8 +98,8 @@ def readable(size: float) -> str:
     >>> readable(6744924160)
     '6.7 GB'
     """
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.1f} {unit}" if unit != "bytes" else f"{size:.0f} bytes"
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
-    raise AssertionError
+    return f"{size:.1f} GB"

@@ -1,7 +1,10 @@
 """Data sets: one module each.
 
-A source is a function ``source(*, split, seed, **settings) -> Dataset``. The settings stand in
-params.yaml.
+A source is a function ``source(*, split, seed, **settings) -> Dataset``. The settings stand in params.yaml. Where a
+source says nothing else, ``split`` is "train" or "test", ``seed`` that of a random choice, ``count`` how many images
+are taken (the paper: 5040), and ``archive`` replaces settings of :class:`aopc.data.downloads.source.Source`, such as
+the URL by that of your institute's mirror. An InputError says that the images cannot be had or are damaged, and what
+to do.
 """
 
 SPLITS = ("train", "test")

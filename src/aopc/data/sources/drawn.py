@@ -1,16 +1,16 @@
 """A procedurally drawn data set in three parts which mirror the paper's.
 
-``objects``: one object on plain ground (the part of ILSVRC2012). ``scenes``: several objects of one
-kind among clutter, so that the evidence lies all over the image (MIT Places). ``scenes-shifted``:
-the same kinds under other statistics, not trained on (SUN397).
+``objects``: one object on plain ground (the part of ILSVRC2012). ``scenes``: several objects of one kind among
+clutter, so that the evidence lies all over the image (MIT Places). ``scenes-shifted``: the same kinds under other
+statistics, not trained on (SUN397).
 
-The label is a shape. Colour, texture, size, place, angle, lighting, ground and clutter are drawn
-independently of it, so a network has to learn shape. The mask marks the pixels of the objects that
-the label names.
+The label is a shape. Colour, texture, size, place, angle, lighting, ground and clutter are drawn independently of it,
+so a network has to learn shape. The mask marks the pixels of the objects that the label names.
 """
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +27,13 @@ _PLAIN = np.zeros((SIZE, SIZE), dtype=np.float32)
 
 Polygon = NDArray[np.float64]
 Plane = NDArray[np.float32]
+#: An image and its mask.
+Drawing = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 
 def _ring_of_points(count: int, radius: float = 1.0, start: float = -np.pi / 2) -> Polygon:
     angles = start + 2 * np.pi * np.arange(count) / count
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
-def _star() -> Polygon:
-    points = np.empty((10, 2))
-    points[::2] = _ring_of_points(5)
-    points[1::2] = _ring_of_points(5, 0.42, -np.pi / 2 + np.pi / 5)
-    return points
 
 
 def _cross() -> Polygon:
@@ -68,27 +63,17 @@ def _heart() -> Polygon:
     return np.stack([x, y], axis=1) / 17
 
 
-def _arrow() -> Polygon:
-    return np.array(
-        [(0, -1), (0.8, -0.1), (0.3, -0.1), (0.3, 1), (-0.3, 1), (-0.3, -0.1), (-0.8, -0.1)]
-    )
-
-
-def _hourglass() -> Polygon:
-    return np.array([(-0.8, -1), (0.8, -1), (0.16, 0), (0.8, 1), (-0.8, 1), (-0.16, 0)])
-
-
 #: Class name → outline inside the unit circle, x to the right and y down.
 SHAPES: dict[str, Polygon] = {
-    "arrow": _arrow(),
+    "arrow": np.array([(0, -1), (0.8, -0.1), (0.3, -0.1), (0.3, 1), (-0.3, 1), (-0.3, -0.1), (-0.8, -0.1)]),
     "crescent": _crescent(),
     "cross": _cross(),
     "disc": _ring_of_points(36),
     "heart": _heart(),
-    "hourglass": _hourglass(),
+    "hourglass": np.array([(-0.8, -1), (0.8, -1), (0.16, 0), (0.8, 1), (-0.8, 1), (-0.16, 0)]),
     "ring": _ring(),
     "square": 1.1 * _ring_of_points(4, start=np.pi / 4),
-    "star": _star(),
+    "star": np.stack([_ring_of_points(5), _ring_of_points(5, 0.42, -np.pi / 2 + np.pi / 5)], axis=1).reshape(10, 2),
     "triangle": _ring_of_points(3),
 }
 CLASSES = tuple(SHAPES)
@@ -119,29 +104,24 @@ class _Dice:
     """Random decisions for one image."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+        self.stream = stream
         self._values: list[float] = []
 
     def real(self, low: float, high: float) -> float:
         if not self._values:
-            self._values = self._stream.uniform((256,)).tolist()
+            self._values = self.stream.uniform((256,)).tolist()
         return low + (high - low) * self._values.pop()
 
     def integer(self, low: int, high: int) -> int:
         """From ``low`` to ``high``, both possible."""
         return min(high, int(self.real(low, high + 1)))
 
-    def plane(self, rows: int, columns: int) -> Plane:
-        return self._stream.uniform((rows, columns))
-
 
 def _colour(dice: _Dice, saturation: tuple[float, float]) -> Plane:
     """A colour of any hue and lightness, (3,)."""
-    hue, value = dice.real(0, 6), dice.real(0.15, 1.0)
-    s = dice.real(*saturation)
-    offsets = np.array([5.0, 3.0, 1.0])
-    k = (offsets + hue) % 6
-    return (value * (1 - s * np.clip(np.minimum(k, 4 - k), 0, 1))).astype(np.float32)
+    hue, value, strength = dice.real(0, 6), dice.real(0.15, 1.0), dice.real(*saturation)
+    k = (np.array([5.0, 3.0, 1.0]) + hue) % 6
+    return (value * (1 - strength * np.clip(np.minimum(k, 4 - k), 0, 1))).astype(np.float32)
 
 
 def _contrasting(dice: _Dice, saturation: tuple[float, float], ground: Plane) -> Plane:
@@ -157,10 +137,10 @@ def _contrasting(dice: _Dice, saturation: tuple[float, float], ground: Plane) ->
 
 def _clouds(dice: _Dice, grains: tuple[int, ...]) -> Plane:
     """Smooth noise of several grain sizes, (SIZE, SIZE), mean about 0, within ±1."""
-    total = np.zeros((SIZE, SIZE), dtype=np.float32)
+    total = _PLAIN
     for grain in grains:
-        coarse = Image.fromarray(2 * dice.plane(grain, grain) - 1)
-        total += np.asarray(coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+        coarse = Image.fromarray(2 * dice.stream.uniform((grain, grain)) - 1)
+        total = total + np.asarray(coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
     return total / np.float32(len(grains))
 
 
@@ -223,12 +203,10 @@ def _clutter(dice: _Dice) -> _Cover:
         length, width = dice.real(8, 30), dice.real(0.7, 2.0)
         outline = np.array([(-length, -width), (length, -width), (length, width), (-length, width)])
         return _Cover.of(_turned(outline / 2, 1.0, dice.real(0, np.pi), 1.0), centre)
-    bumps = _ring_of_points(24)
     lobes, phase = dice.integer(2, 4), dice.real(0, 2 * np.pi)
     swell = 1 + 0.35 * np.sin(lobes * 2 * np.pi * np.arange(24) / 24 + phase)
-    return _Cover.of(
-        _turned(bumps * swell[:, None], dice.real(2, 6), 0.0, dice.real(0.3, 0.6)), centre
-    )
+    blob = _turned(_ring_of_points(24) * swell[:, None], dice.real(2, 6), 0.0, dice.real(0.3, 0.6))
+    return _Cover.of(blob, centre)
 
 
 def _places(dice: _Dice, radii: list[float]) -> list[tuple[float, float]]:
@@ -238,10 +216,7 @@ def _places(dice: _Dice, radii: list[float]) -> list[tuple[float, float]]:
         best, best_gap = (SIZE / 2, SIZE / 2), -np.inf
         for _ in range(12):
             x, y = (dice.real(radius - 1, SIZE + 1 - radius) for _ in range(2))
-            gaps = [
-                np.hypot(x - px, y - py) - radius - r
-                for (px, py), r in zip(places, radii, strict=False)
-            ]
+            gaps = [np.hypot(x - px, y - py) - radius - r for (px, py), r in zip(places, radii, strict=False)]
             gap = min(gaps, default=np.inf)
             if gap > best_gap:
                 best, best_gap = (x, y), gap
@@ -251,18 +226,16 @@ def _places(dice: _Dice, radii: list[float]) -> list[tuple[float, float]]:
     return places
 
 
-def draw(style: Style, label: int, stream: Stream) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def draw(style: Style, label: int, stream: Stream) -> Drawing:
     """One image of the class ``label``: (SIZE, SIZE, 3) uint8 RGB, and its mask (SIZE, SIZE)."""
     dice = _Dice(stream)
     ground = _colour(dice, style.saturation)
     relief = style.ground_contrast * _clouds(dice, style.ground_grains)
     picture = np.clip(ground[None, None, :] + relief[..., None], 0, 1).astype(np.float32)
     mask = np.zeros((SIZE, SIZE), dtype=bool)
-
     for _ in range(dice.integer(*style.clutter)):
         colour = _contrasting(dice, style.saturation, ground)
         _clutter(dice).paint(picture, colour, _PLAIN)
-
     radii = [dice.real(*style.radius) for _ in range(dice.integer(*style.objects))]
     outline = SHAPES[CLASSES[label]]
     for radius, centre in zip(radii, _places(dice, radii), strict=True):
@@ -270,43 +243,28 @@ def draw(style: Style, label: int, stream: Stream) -> tuple[NDArray[np.uint8], N
         cover = _Cover.of(turned, centre)
         cover.paint(picture, _contrasting(dice, style.saturation, ground), _texture(dice))
         mask[cover.window] |= cover.share > 0.5
-
     picture *= 1 + style.shade * _ramp(dice)[..., None]
-    grain = dice.plane(3 * SIZE, SIZE).reshape(SIZE, SIZE, 3) - 0.5
+    grain = dice.stream.uniform((3 * SIZE, SIZE)).reshape(SIZE, SIZE, 3) - 0.5
     picture += style.noise * np.sqrt(12) * grain
     return np.floor(255 * np.clip(picture, 0, 1) + 0.5).astype(np.uint8), mask
 
 
-def _draw_numbered(
-    job: tuple[str, str, int, int, int],
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    style, split, seed, number, label = job
-    return draw(STYLES[style], label, Stream(seed, "drawn", style, split, number))
+def _draw_numbered(style: str, split: str, seed: int, number: int) -> Drawing:
+    return draw(STYLES[style], number % len(CLASSES), Stream(seed, "drawn", style, split, number))
 
 
 def drawn(*, style: str, split: str, images: int, seed: int) -> Dataset:
-    """``images`` images of a part of the data set, the classes in turn.
+    """``images`` images of a part of the data set, the classes in turn, drawn by ``seed``.
 
-    Parameters
-    ----------
-    style
-        A key of :data:`STYLES`.
-    split
-        "train" or "test"; different splits share no random value.
-    images
-        How many.
-    seed
-        Of the drawing.
+    ``style`` is a key of :data:`STYLES`, ``split`` "train" or "test"; different splits share no random value.
     """
     if style not in STYLES:
         raise InputError(f"unknown style {style!r}: {nearest(style, STYLES)}")
-    labels = np.arange(images, dtype=np.int64) % len(CLASSES)
-    jobs = [(style, split, seed, i, int(label)) for i, label in enumerate(labels)]
     with ProcessPoolExecutor() as pool:
-        drawings = list(pool.map(_draw_numbered, jobs, chunksize=100))
+        drawings = list(pool.map(partial(_draw_numbered, style, split, seed), range(images), chunksize=100))
     return Dataset(
         images=np.stack([picture for picture, _ in drawings]),
-        labels=labels,
+        labels=np.arange(images, dtype=np.int64) % len(CLASSES),
         ids=tuple(f"{style}/{split}/{i:05d}" for i in range(images)),
         classes=CLASSES,
         masks=np.stack([mask for _, mask in drawings]),

@@ -1,17 +1,15 @@
 """ILSVRC2012's validation set (Russakovsky et al. 2015): the paper's first 5040 images."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from aopc.base.errors import InputError
 from aopc.base.places import downloads_folder
 from aopc.data.dataset import Dataset
-from aopc.data.downloads.archives import unpack_subset
-from aopc.data.downloads.fetch import fetch, is_here
+from aopc.data.downloads.archives import fetch_subset
+from aopc.data.downloads.fetch import is_here
 from aopc.data.downloads.source import Source
 from aopc.data.folder import ImageFolder, image_folder
 from aopc.data.subset import Subset
@@ -36,52 +34,27 @@ def needed(split: str, settings: Mapping[str, Any]) -> list[Source]:
 
 
 def ilsvrc2012(
-    *,
-    split: str,
-    seed: int,
-    count: int = 5040,
-    folder: str | None = None,
-    archive: Mapping[str, Any] | None = None,
+    *, split: str, seed: int, count: int = 5040, folder: str | None = None, archive: Mapping[str, Any] | None = None
 ) -> Dataset:
-    """The first ``count`` images of the validation set in the order of their official names.
+    """The first ``count`` images of the validation set in the order of their official names; there is one split.
 
-    They come from the archive, or from a folder where it was unpacked, flat or with one subfolder a
-    class; both give the same images under the same ids. Labels are known from class folders only
-    (by the order of their WordNet ids, as networks have their outputs).
-
-    Parameters
-    ----------
-    split, seed
-        Not used: there is one subset.
-    count
-        The paper: 5040.
-    folder
-        Where the images are unpacked; None: the archive, or a folder of its name without ``.tar``
-        beside it.
-    archive
-        Settings of :class:`Source` to replace, such as the URL of your institute's mirror.
-
-    Raises
-    ------
-    InputError
-        If neither is there; the message says which file to get, from where, and where to put it.
+    They come from the archive, or from a ``folder`` where it was unpacked, flat or with one subfolder a class; both
+    give the same images under the same ids. Without a folder it is the archive, or a folder of its name without
+    ``.tar`` beside it. Labels are known from class folders only (by the order of their WordNet ids, as networks have
+    their outputs). If neither is there, the message says which file to get, from where, and where to put it.
     """
     source = ILSVRC2012.changed(archive, "the archive of ilsvrc2012")
-    downloads = downloads_folder()
-    unpacked = _unpacked(source, folder)
+    downloads, unpacked = downloads_folder(), _unpacked(source, folder)
     if unpacked is not None:
         return _from_folder(unpacked, count)
     if not source.urls and not is_here(source, downloads):
         raise InputError(
-            f"{source.instructions(downloads)}; or put the unpacked images into"
-            f" {_folder_beside(source)}, or name their folder as `folder` of the data set in params.yaml"
+            f"{source.instructions(downloads)}; or put the unpacked images into {_folder_beside(source)}, or name their"
+            " folder as `folder` of the data set in params.yaml"
         )
-    file = fetch(source, downloads)
-    root, ids = unpack_subset(file, downloads / "subsets", _image_id, Subset(count, "first"))
-    _require_first(ids, file.path)
-    images = ImageFolder(root, tuple(ids))
-    images.check()
-    return Dataset(images, None, images.ids, (), files={source.name: file.checksum})
+    images, checksums = fetch_subset(source, _image_id, Subset(count, "first"))
+    _check(images, downloads / source.name)
+    return Dataset(images, None, images.ids, (), files=checksums)
 
 
 def _folder_beside(source: Source) -> Path:
@@ -102,14 +75,13 @@ def _image_id(name: str) -> str | None:
     return f"ILSVRC2012_val_{found[1]}.JPEG" if found else None
 
 
-def _require_first(ids: Iterable[str], where: Path) -> None:
-    """The first images are numbered from 1 without a gap, so a missing one shows."""
-    for i, image_id in enumerate(ids, start=1):
+def _check(images: ImageFolder, where: Path) -> None:
+    """The first images are numbered from 1 without a gap, so a missing one shows; all are whole."""
+    for i, image_id in enumerate(images.ids, start=1):
         expected = f"ILSVRC2012_val_{i:08d}.JPEG"
         if image_id != expected:
-            raise InputError(
-                f"{where} lacks {expected}: it is not the whole validation set; complete it"
-            )
+            raise InputError(f"{where} lacks {expected}: it is not the whole validation set; complete it")
+    images.check()
 
 
 def _from_folder(root: Path, count: int) -> Dataset:
@@ -122,15 +94,11 @@ def _from_folder(root: Path, count: int) -> Dataset:
             found[image_id] = path
     if len(found) < count:
         raise InputError(
-            f"{root} holds {len(found)} images named ILSVRC2012_val_….JPEG, but {count} are wanted: it is"
-            " not the whole validation set; or lower the count"
+            f"{root} holds {len(found)} images named ILSVRC2012_val_….JPEG, but {count} are wanted: it is not the whole"
+            " validation set; or lower the count"
         )
-    ids = Subset(count, "first").of(found)
-    _require_first(ids, root)
-    images = ImageFolder(root, tuple(ids), tuple(found[i] for i in ids))
-    images.check()
+    images = ImageFolder(root, tuple(found), tuple(found.values())).subset(Subset(count, "first"))
+    _check(images, root)
     synsets = sorted(p.name for p in root.iterdir() if re.fullmatch(r"n\d{8}", p.name))
     labels = images.labels(synsets) if len(synsets) == _SYNSETS else None
-    if labels is None:
-        return Dataset(images, None, images.ids, ())
-    return Dataset(images, np.array(labels, dtype=np.int64), images.ids, tuple(synsets))
+    return Dataset(images, labels, images.ids, () if labels is None else tuple(synsets))

@@ -7,18 +7,12 @@ from PIL import Image, ImageOps
 
 from aopc.base.errors import InputError
 from aopc.data.dataset import Dataset
-from aopc.data.folder import image_folder, read_classes
+from aopc.data.folder import image_folder, read_class_names
 from aopc.data.subset import Subset
 
 
 def own_images(
-    *,
-    split: str,
-    seed: int,
-    folder: str,
-    count: int | None = None,
-    size: int | None = None,
-    classes: str | None = None,
+    *, split: str, seed: int, folder: str, count: int | None = None, size: int | None = None, classes: str | None = None
 ) -> Dataset:
     """Image files of any kind; where they lie in subfolders, these are their classes.
 
@@ -33,58 +27,36 @@ def own_images(
     count
         A random sample of so many; None: all.
     size
-        Side in pixels of the square to which every image is scaled and cut, for networks that are
-        trained here; None: the files stay as they are, and preprocessing belongs to the network.
+        Side in pixels of the square to which every image is scaled and cut, for networks that are trained here; None:
+        the files stay as they are, and preprocessing belongs to the network.
     classes
-        A file that lists the classes in the order of a network's outputs, one a line: the name of their
-        folder, then the name to show; None: the folders, by name.
+        A file that lists the classes in the order of a network's outputs, one a line: the name of their folder, then
+        the name to show; None: the folders, by name.
 
     Raises
     ------
     InputError
-        If there is no such folder, a file in it is no whole image, some images lie in class folders
-        and some beside them, or a folder is missing in the list of classes.
+        If there is no such folder, a file in it is no whole image, some images lie in class folders and some beside
+        them, or a folder is missing in the list of classes.
     """
     if size is not None and size < 1:
         raise InputError(f"the size of the images must be at least 1; got {size}")
     every = image_folder(Path(folder))
     images = every if count is None else every.subset(Subset(count, "sample", seed))
-    folders = sorted({i.rpartition("/")[0].rpartition("/")[2] for i in every.ids})
+    folders = sorted(set(every.subfolders))
     if len(folders) > 1 and "" in folders:
         stray = next(i for i in every.ids if "/" not in i)
-        raise InputError(
-            f"{folder} has class folders, but also images outside of them, such as {stray}: move them"
-        )
-    shown = folders
-    if classes is not None:
-        shown, known = class_names(Path(classes)), read_classes(Path(classes))
-        unknown = sorted(set(folders) - set(known))
-        if unknown:
-            raise InputError(
-                f"{classes} lacks the class {unknown[0]!r}, which {folder} has images of"
-            )
-        folders = known
-    labels = images.labels(folders) if len(folders) > 1 else None
-    dataset = Dataset(
-        images,
-        None if labels is None else np.array(labels, dtype=np.int64),
-        images.ids,
-        () if labels is None else tuple(shown),
-    )
+        raise InputError(f"{folder} has class folders, but also images outside of them, such as {stray}: move them")
+    shown = {name: name for name in folders} if classes is None else read_class_names(Path(classes))
+    unknown = [name for name in folders if name not in shown]
+    if unknown:
+        raise InputError(f"{classes} lacks the class {unknown[0]!r}, which {folder} has images of")
+    labels = images.labels(list(shown)) if len(folders) > 1 else None
+    dataset = Dataset(images, labels, images.ids, () if labels is None else tuple(shown.values()))
     if size is None:
         return dataset
 
     def square(image: Image.Image) -> np.ndarray:
-        return np.asarray(
-            ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
-        )
+        return np.asarray(ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
 
     return dataset.framed(square)
-
-
-def class_names(path: Path) -> list[str]:
-    """What to call the classes that :func:`read_classes` lists: what follows the id, or the id."""
-    ids = read_classes(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    names = (line.partition(" ")[2].strip().replace("_", " ") for line in lines)
-    return [name or id for name, id in zip(names, ids, strict=True)]

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aopc.base.errors import InputError
-from aopc.base.places import downloads_folder
 from aopc.data.dataset import Dataset
-from aopc.data.downloads.archives import unpack_subset
-from aopc.data.downloads.fetch import fetch
-from aopc.data.downloads.source import Source
-from aopc.data.folder import ImageFolder
+from aopc.data.downloads.archives import fetch_subset
+from aopc.data.downloads.source import Source, of_one_archive
 from aopc.data.subset import Subset
 
 _LICENCE = "non-commercial research and education"
@@ -37,24 +34,14 @@ PLACES365 = Source(
     images=36_500,
 )
 
-
-def needed_places205(split: str, settings: Mapping[str, Any]) -> list[Source]:
-    """What :func:`places205` would get with these settings."""
-    return [PLACES205.changed(settings.get("archive"), "the archive of places205")]
+needed_places205 = of_one_archive(PLACES205, "places205")
+needed_places365 = of_one_archive(PLACES365, "places365")
 
 
-def needed_places365(split: str, settings: Mapping[str, Any]) -> list[Source]:
-    """What :func:`places365_validation` would get with these settings."""
-    return [PLACES365.changed(settings.get("archive"), "the archive of places365")]
-
-
-def places205(
-    *, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None
-) -> Dataset:
+def places205(*, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None) -> Dataset:
     """A random sample of the testing set. Its labels were never published, and the paper needs none.
 
-    Parameters and errors as in :func:`aopc.data.sources.sun397.sun397`; where the archive cannot be had,
-    the message names the substitute, which is never taken without being asked for.
+    Where the archive cannot be had, the message names the substitute, which is never taken without being asked for.
     """
     (source,) = needed_places205(split, {"archive": archive})
     try:
@@ -63,8 +50,8 @@ def places205(
         if not str(error).startswith("cannot download"):
             raise
         raise InputError(
-            f"{error}. Or set the data set's source to places365-validation in params.yaml: other"
-            " images of the same kind, so say so where you report them"
+            f"{error}. Or set the data set's source to places365-validation in params.yaml: other images of the same"
+            " kind, so say so where you report them"
         ) from error
 
 
@@ -73,23 +60,19 @@ def places365_validation(
 ) -> Dataset:
     """A random sample of Places365's validation set, in the place of Places205's testing set.
 
-    Places365 is the later edition of the same data, with more categories. Labels are left out,
-    since the network's are those of Places205. Parameters and errors as in :func:`places205`.
+    Places365 is the later edition of the same data, with more categories. Labels are left out, since the network's
+    are those of Places205.
     """
     (source,) = needed_places365(split, {"archive": archive})
     return _sample(source, seed, count)
 
 
 def _sample(source: Source, seed: int, count: int) -> Dataset:
-    downloads = downloads_folder()
-    file = fetch(source, downloads)
-    root, ids = unpack_subset(file, downloads / "subsets", _image_id, Subset(count, "sample", seed))
-    images = ImageFolder(root, tuple(ids))
+    images, checksums = fetch_subset(source, _image_id, Subset(count, "sample", seed))
     images.check()
-    return Dataset(images, None, images.ids, (), files={source.name: file.checksum})
+    return Dataset(images, None, images.ids, (), files=checksums)
 
 
 def _image_id(name: str) -> str | None:
     last = name.rpartition("/")[2]
-    hidden = last.startswith(".")
-    return last if last.lower().endswith(".jpg") and not hidden else None
+    return last if last.lower().endswith(".jpg") and not last.startswith(".") else None

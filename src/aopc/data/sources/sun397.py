@@ -1,17 +1,15 @@
 """SUN397 (Xiao et al. 2010): the paper's 5040 images of categories that MIT Places has too."""
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from aopc.base.places import downloads_folder
 from aopc.data.dataset import Dataset
-from aopc.data.downloads.archives import unpack_subset
-from aopc.data.downloads.fetch import fetch
-from aopc.data.downloads.source import Source
-from aopc.data.folder import ImageFolder
+from aopc.data.downloads.archives import fetch_subset
+from aopc.data.downloads.source import Source, of_one_archive
 from aopc.data.subset import Subset
 
 #: The checksum is torchvision's.
@@ -27,6 +25,10 @@ SUN397 = Source(
     about=39_000_000_000,
     images=108_754,
 )
+#: SUN397/b/bakery/shop/sun_….jpg: the path of an image behind the letter, and its category in that.
+_IMAGE = re.compile(r"SUN397/[^/]/((.+)/[^/]*\.(?i:jpg))")
+
+needed = of_one_archive(SUN397, "sun397")
 
 
 def shared_categories() -> dict[str, tuple[str, int]]:
@@ -36,56 +38,21 @@ def shared_categories() -> dict[str, tuple[str, int]]:
     return {sun: (places, int(index)) for sun, places, index in rows[1:]}
 
 
-def needed(split: str, settings: Mapping[str, Any]) -> list[Source]:
-    """What :func:`sun397` would get with these settings."""
-    return [SUN397.changed(settings.get("archive"), "the archive of sun397")]
+def sun397(*, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None) -> Dataset:
+    """A random sample of the images whose category is one of Places205's 205; labels are those. There is one split.
 
-
-def sun397(
-    *, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None
-) -> Dataset:
-    """A random sample of the images whose category is one of Places205's 205; labels are those.
-
-    The paper does not say which 5040 it took. There are 68,879 to choose from; the sample is the
-    same for everyone with the same seed.
-
-    Parameters
-    ----------
-    split
-        Not used: there is one subset.
-    seed
-        Of the sample.
-    count
-        The paper: 5040.
-    archive
-        Settings of :class:`Source` to replace, such as the URL of your institute's mirror.
-
-    Raises
-    ------
-    InputError
-        If the archive cannot be had, or is damaged.
+    The paper does not say which 5040 it took. There are 68,879 to choose from; the sample is the same for everyone
+    with the same seed.
     """
     (source,) = needed(split, {"archive": archive})
-    downloads, categories = downloads_folder(), shared_categories()
+    categories = shared_categories()
 
     def image_id(name: str) -> str | None:
-        # SUN397/b/bakery/shop/sun_….jpg
-        top, _, rest = name.partition("/")
-        letter, _, path = rest.partition("/")
-        image = top == "SUN397" and len(letter) == 1 and path.lower().endswith(".jpg")
-        return path if image and path.rpartition("/")[0] in categories else None
+        found = _IMAGE.fullmatch(name)
+        return found[1] if found and found[2] in categories else None
 
-    file = fetch(source, downloads)
-    subset = Subset(count, "sample", seed)
-    root, ids = unpack_subset(file, downloads / "subsets", image_id, subset)
-    images = ImageFolder(root, tuple(ids))
+    images, checksums = fetch_subset(source, image_id, Subset(count, "sample", seed))
     images.check()
-    names = {index: name for name, index in categories.values()}
-    labels = [categories[i.rpartition("/")[0]][1] for i in ids]
-    return Dataset(
-        images,
-        np.array(labels, dtype=np.int64),
-        images.ids,
-        tuple(names[i] for i in range(len(names))),
-        files={source.name: file.checksum},
-    )
+    labels = np.array([categories[i.rpartition("/")[0]][1] for i in images.ids], dtype=np.int64)
+    names = sorted(categories.values(), key=lambda category: category[1])
+    return Dataset(images, labels, images.ids, tuple(name for name, _ in names), files=checksums)

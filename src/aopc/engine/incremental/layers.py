@@ -1,8 +1,8 @@
 """What a step of a network does to windows of its input: the layers that incremental inference knows.
 
-A step is *sliding* (an output place reads a window of input places: convolution, pooling), *pointwise*
-(it reads the same place of each input: activations, normalisation, addition, concatenation) or not
-known, in which case it is computed in full.
+A step is *sliding* (an output place reads a window of input places: convolution, pooling), *pointwise* (it reads the
+same place of each input: activations, normalisation, addition, concatenation) or not known, in which case it is
+computed in full.
 """
 
 import operator
@@ -52,109 +52,72 @@ class Pointwise:
 Kind = Sliding | Pointwise | None
 
 _POINTWISE_MODULES: set[type] = {
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid,
-    nn.LogSigmoid, nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Softsign,
-    nn.PReLU, nn.Identity, nn.LocalResponseNorm, ChannelNorm,
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.LogSigmoid,
+    nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Softsign, nn.PReLU, nn.Identity,
+    nn.LocalResponseNorm, ChannelNorm,
 }  # fmt: skip
-_DROPOUT: set[type] = {nn.Dropout, nn.Dropout2d}
 _POINTWISE_FUNCTIONS: set[Any] = {
-    torch.relu, functional.relu, functional.relu6, functional.leaky_relu, functional.elu,
-    functional.gelu, functional.silu, functional.hardswish, functional.hardsigmoid,
-    torch.sigmoid, torch.tanh, torch.abs, torch.clamp,
+    torch.relu, functional.relu, functional.relu6, functional.leaky_relu, functional.elu, functional.gelu,
+    functional.silu, functional.hardswish, functional.hardsigmoid, torch.sigmoid, torch.tanh, torch.abs, torch.clamp,
 }  # fmt: skip
 _ARITHMETIC: set[Any] = {
-    operator.add, operator.iadd, torch.add, operator.sub, torch.sub, operator.mul, operator.imul,
-    torch.mul, operator.truediv, torch.div, torch.true_divide,
+    operator.add, operator.iadd, torch.add, operator.sub, torch.sub, operator.mul, operator.imul, torch.mul,
+    operator.truediv, torch.div, torch.true_divide,
 }  # fmt: skip
 _POINTWISE_METHODS = {"relu", "relu_", "sigmoid", "tanh", "clamp", "contiguous"}
 _ARITHMETIC_METHODS = {"add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_"}
 _CONCATENATION = {torch.cat, torch.concat}
 
 
-def kind_of(
-    node: fx.Node, graph: fx.GraphModule, shapes: dict[fx.Node, Any], *, dropout: bool
-) -> Kind:
-    """What a node of a traced network does, None if it is not known.
+def kind_of(node: fx.Node, graph: fx.GraphModule, shapes: dict[fx.Node, Any], *, dropout: bool) -> Kind:
+    """What a node of a traced network does, None if it is not known, as dropout that is active.
 
-    Parameters
-    ----------
-    node, graph
-        Of the trace.
-    shapes
-        (C, H, W) of each node whose value is a batch of maps, None of the others.
-    dropout
-        Whether dropout layers are active; they are not known then.
+    ``shapes``: (C, H, W) of each node whose value is a batch of maps, None of the others.
     """
-    shape = shapes.get(node)
-    if shape is None:
+    if shapes.get(node) is None:
         return None
     if node.op == "call_module":
-        module = graph.get_submodule(str(node.target))
-        if _has_hooks(module) or len(node.args) != 1 or node.kwargs:
+        module, source = graph.get_submodule(str(node.target)), node.all_input_nodes[0]
+        hooked = module._forward_hooks or module._forward_pre_hooks
+        if hooked or node.args != (source,) or node.kwargs or shapes[source] is None:
             return None
-        return _kind_of_module(module, shapes[node.args[0]], shape, dropout)  # type: ignore[index]
-    if node.op == "call_function":
-        return _kind_of_function(node, shapes, dropout)
-    if node.op == "call_method":
-        if node.target in _POINTWISE_METHODS and _maps_of(node, shapes) == 1:
-            return Pointwise()
-        if node.target in _ARITHMETIC_METHODS and _same_places(node, graph, shapes):
-            return Pointwise()
-        return None
-    return None
+        return _kind_of_module(module, shapes[source], shapes[node], dropout)
+    return Pointwise() if _is_pointwise(node, graph, shapes, dropout) else None
 
 
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
-def _kind_of_module(
-    module: nn.Module, source: tuple[int, ...] | None, shape: tuple[int, ...], dropout: bool
-) -> Kind:
-    kind = type(module)
-    if source is None:
-        return None
-    if kind in _DROPOUT:
-        return None if dropout or module.training else Pointwise()
-    if kind in _POINTWISE_MODULES:
+def _kind_of_module(module: nn.Module, source: tuple[int, ...], shape: tuple[int, ...], dropout: bool) -> Kind:
+    # Only these types themselves: what a subclass computes is its own business.
+    if type(module) in _POINTWISE_MODULES:
         return Pointwise()
-    if isinstance(module, nn.BatchNorm2d) and kind is nn.BatchNorm2d:
-        known = module.running_mean is not None and not module.training
-        return Pointwise() if known else None
-    if isinstance(module, nn.Conv2d) and kind is nn.Conv2d:
+    if type(module) in (nn.Dropout, nn.Dropout2d):
+        return None if dropout or module.training else Pointwise()
+    if type(module) is nn.BatchNorm2d:
+        return None if module.running_mean is None or module.training else Pointwise()
+    if type(module) is nn.Conv2d:
         return _convolution(module)
-    if isinstance(module, nn.MaxPool2d) and kind is nn.MaxPool2d and not module.return_indices:
-        return _pooling(
-            module.kernel_size, module.stride, module.padding, module.dilation, -torch.inf
-        )
-    if isinstance(module, nn.AvgPool2d) and kind is nn.AvgPool2d:
+    if type(module) is nn.MaxPool2d and not module.return_indices:
+        return _maximum(module)
+    if type(module) is nn.AvgPool2d:
         return _average(module, source, shape)
     return None
 
 
-def _kind_of_function(node: fx.Node, shapes: dict[fx.Node, Any], dropout: bool) -> Kind:
+def _is_pointwise(node: fx.Node, graph: fx.GraphModule, shapes: dict[fx.Node, Any], dropout: bool) -> bool:
+    """Whether the call of a function or method is."""
+    if node.target in (_ARITHMETIC if node.op == "call_function" else _ARITHMETIC_METHODS):
+        return _same_places(node, graph, shapes)
+    if node.target in (_POINTWISE_FUNCTIONS if node.op == "call_function" else _POINTWISE_METHODS):
+        return len(node.all_input_nodes) == 1 and bool(shapes.get(node.all_input_nodes[0]))
     if node.target in _CONCATENATION:
         dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
         tensors = node.args[0] if node.args else ()
-        maps = isinstance(tensors, list | tuple) and all(shapes.get(t) for t in tensors)
-        return Pointwise() if maps and dim in (1, -3) else None
-    if node.target in _ARITHMETIC and _same_places(node, node.graph.owning_module, shapes):
-        return Pointwise()
-    if node.target in _POINTWISE_FUNCTIONS and _maps_of(node, shapes) == 1:
-        return Pointwise()
+        return dim in (1, -3) and isinstance(tensors, list | tuple) and all(shapes.get(t) for t in tensors)
     if node.target is functional.dropout and not dropout:
-        training = node.args[2] if len(node.args) > 2 else node.kwargs.get("training", True)
-        return None if training else Pointwise()
-    return None
+        return not (node.args[2] if len(node.args) > 2 else node.kwargs.get("training", True))
+    return False
 
 
-def _maps_of(node: fx.Node, shapes: dict[fx.Node, Any]) -> int:
-    """How many inputs are batches of maps, −1 if another input is computed too."""
-    inputs = node.all_input_nodes
-    return len(inputs) if all(shapes.get(i) for i in inputs) else -1
-
-
-def _same_places(node: fx.Node, graph: Any, shapes: dict[fx.Node, Any]) -> bool:
+def _same_places(node: fx.Node, graph: fx.GraphModule, shapes: dict[fx.Node, Any]) -> bool:
     """Whether operands are maps of one height and width, numbers, or constants without extent."""
     for operand in (*node.args, *node.kwargs.values()):
         if not isinstance(operand, fx.Node):
@@ -168,48 +131,49 @@ def _same_places(node: fx.Node, graph: Any, shapes: dict[fx.Node, Any]) -> bool:
     return True
 
 
-def attribute(graph: Any, path: str) -> Any:
+def attribute(graph: fx.GraphModule, path: str) -> Any:
     """A parameter, buffer or constant of a traced network, by its dotted path."""
-    for name in path.split("."):
-        graph = getattr(graph, name)
-    return graph
+    return operator.attrgetter(path)(graph)
 
 
 def _pair(value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1])) if isinstance(value, tuple | list) else (value, value)
 
 
+def _slides(*sizes: tuple[int, int]) -> tuple[Slide, Slide]:
+    """Of rows and columns, given kernel, stride, padding and dilation of both."""
+    rows, columns = zip(*sizes, strict=True)
+    return Slide(*rows), Slide(*columns)
+
+
 def _convolution(module: nn.Conv2d) -> Kind:
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
         return None
-
-    rows, columns = (
-        Slide(module.kernel_size[i], module.stride[i], int(module.padding[i]), module.dilation[i])
-        for i in (0, 1)
-    )
-    return Sliding(rows, columns, 0.0, PrepackedConvolution(module))
+    slides = _slides(*map(_pair, (module.kernel_size, module.stride, module.padding, module.dilation)))
+    return Sliding(*slides, 0.0, PrepackedConvolution(module))
 
 
-def _pooling(kernel: Any, stride: Any, padding: Any, dilation: Any, fill: float) -> Sliding:
-    k, s, p, d = _pair(kernel), _pair(stride), _pair(padding), _pair(dilation)
+def _maximum(module: nn.MaxPool2d) -> Kind:
+    kernel, stride, dilation = _pair(module.kernel_size), _pair(module.stride), _pair(module.dilation)
 
     def apply(window: Tensor) -> Tensor:
-        return functional.max_pool2d(window, k, s, 0, d)
+        return functional.max_pool2d(window, kernel, stride, 0, dilation)
 
-    return Sliding(Slide(k[0], s[0], p[0], d[0]), Slide(k[1], s[1], p[1], d[1]), fill, apply)
+    return Sliding(*_slides(kernel, stride, _pair(module.padding), dilation), -torch.inf, apply)
 
 
 def _average(module: nn.AvgPool2d, source: tuple[int, ...], shape: tuple[int, ...]) -> Kind:
-    k, s, p = _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)
+    kernel, stride, padding = _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)
+    slides = _slides(kernel, stride, padding, (1, 1))
     # Windows that reach beyond the padded border are averaged over fewer places.
     whole = all(
-        (n + 2 * q - a) // b + 1 == m
-        for n, q, a, b, m in zip(source[1:], p, k, s, shape[1:], strict=True)
+        (length + 2 * slide.padding - slide.kernel) // slide.stride + 1 == outputs
+        for slide, length, outputs in zip(slides, source[1:], shape[1:], strict=True)
     )
-    if not whole or (any(p) and not module.count_include_pad):
+    if not whole or (any(padding) and not module.count_include_pad):
         return None
 
     def apply(window: Tensor) -> Tensor:
-        return functional.avg_pool2d(window, k, s, 0, divisor_override=module.divisor_override)
+        return functional.avg_pool2d(window, kernel, stride, 0, divisor_override=module.divisor_override)
 
-    return Sliding(Slide(k[0], s[0], p[0], 1), Slide(k[1], s[1], p[1], 1), 0.0, apply)
+    return Sliding(*slides, 0.0, apply)

@@ -1,8 +1,8 @@
 """Convolutions whose weights are rearranged once, not in each call.
 
-On CPUs torch computes convolutions by oneDNN, on weights in blocks; it rearranges an ordinary layer's in
-each call. For a few windows that takes up to half of the time (VGG-16: 26 % of all windows' convolutions
-in batches of 4, 15 % in batches of 16).
+On CPUs torch computes convolutions by oneDNN, on weights in blocks; it rearranges an ordinary layer's in each call.
+For a few windows that takes up to half of the time (VGG-16: 26 % of all windows' convolutions in batches of 4, 15 %
+in batches of 16).
 """
 
 from typing import Any
@@ -17,8 +17,8 @@ from aopc.engine.batches import is_out_of_memory
 class PrepackedConvolution:
     """The convolution of a layer on windows that hold their border: (B, C, h, w) → (B, C', h', w').
 
-    The operators that take weights in blocks are those that torch's own compiler uses. Where they are
-    missing or refuse, on other devices and in float64, it is the ordinary convolution.
+    The operators that take weights in blocks are those that torch's own compiler uses. Where they are missing or
+    refuse, on other devices and in float64, it is the ordinary convolution.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ class PrepackedConvolution:
 
     def __init__(self, layer: nn.Conv2d) -> None:
         self._layer = layer
+        self._geometry = (0, 0), layer.stride, layer.dilation, layer.groups
         self._prepacked: dict[torch.dtype, tuple[Tensor, Tensor | None] | None] = {}
 
     def __call__(self, window: Tensor) -> Tensor:
@@ -44,25 +45,17 @@ class PrepackedConvolution:
         if found is not None:
             return self._product(window.to(dtype), found)
         layer = self._layer
-        return functional.conv2d(
-            window, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups
-        )
+        return functional.conv2d(window, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
 
     def _pack(self, window: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         layer = self._layer
         # Torch's type stubs lack its arguments.
         reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
-        weight = reorder(layer.weight.to(dtype).to_mkldnn(), *self._geometry(), list(window.shape))
+        weight = reorder(layer.weight.to(dtype).to_mkldnn(), *self._geometry, list(window.shape))
         return weight, None if layer.bias is None else layer.bias.to(dtype)
 
     def _product(self, window: Tensor, prepacked: tuple[Tensor, Tensor | None]) -> Tensor:
-        found: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            window, *prepacked, *self._geometry(), "none", [], ""
-        )
-        return found
-
-    def _geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
-        return (0, 0), self._layer.stride, self._layer.dilation, self._layer.groups
+        return torch.ops.mkldnn._convolution_pointwise(window, *prepacked, *self._geometry, "none", [], "")
 
     def _dtype(self, window: Tensor) -> torch.dtype | None:
         """In what to compute by prepacked weights; None: not by them."""
@@ -73,12 +66,8 @@ class PrepackedConvolution:
         return torch.float32 if window.dtype == torch.float32 else None
 
 
-def _prepacks() -> bool:
-    return (
-        torch.backends.mkldnn.is_available()
-        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    )
-
-
-_PREPACKS = _prepacks()
+_PREPACKS = (
+    torch.backends.mkldnn.is_available()
+    and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+    and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+)

@@ -11,8 +11,8 @@ from aopc.engine.incremental.plan import Plan, Store
 class Schedule:
     """In which order steps of trajectories are computed.
 
-    All trajectories whose next region belongs to the same variant go on together; the variant with
-    the most of them is next. That order depends on the orders of regions only.
+    All trajectories whose next region belongs to the same variant go on together; the variant with the most of them
+    is next. That order depends on the orders of regions only.
 
     Parameters
     ----------
@@ -33,19 +33,18 @@ class Schedule:
         count, steps = order.shape
         done = np.zeros(count, dtype=np.int64)
         following = variant_of_region[order]
-        variants = int(variant_of_region.max()) + 1
         self.batches: list[tuple[int, int, int]] = []
-        chosen_turns, turns = [], 0
-        while turns < order.size:
+        turns, first = [], 0
+        while first < order.size:
             unfinished = np.flatnonzero(done < steps)
             coming = following[unfinished, done[unfinished]]
-            variant = int(np.bincount(coming, minlength=variants).argmax())
+            variant = int(np.bincount(coming).argmax())
             chosen = unfinished[coming == variant]
-            chosen_turns.append(np.stack([chosen, done[chosen]]))
+            turns.append(np.stack([chosen, done[chosen]]))
             done[chosen] += 1
-            self.batches.append((turns, turns + len(chosen), variant))
-            turns += len(chosen)
-        self.trajectory, self.step = np.concatenate(chosen_turns, axis=1)
+            self.batches.append((first, first + len(chosen), variant))
+            first += len(chosen)
+        self.trajectory, self.step = np.concatenate(turns, axis=1)
         self.region = order[self.trajectory, self.step]
 
 
@@ -58,12 +57,8 @@ class Places:
     def __init__(self, plan: Plan, trajectory: Tensor, region: Tensor) -> None:
         self._trajectory, self._region = trajectory, region
         steps = [plan.first, *(step for variant in plan.variants for step in variant)]
-        self.reads = {
-            read: self._at(read.store, read.rows, read.columns)
-            for step in steps
-            for read in step.reads.values()
-            if read is not None
-        }
+        reads = [read for step in steps for read in step.reads.values() if read is not None]
+        self.reads = {read: self._at(read.store, read.rows, read.columns) for read in reads}
         self.writes = {
             (step, store): self._at(store, step.box.rows.starts, step.box.columns.starts)
             for step in steps
@@ -71,14 +66,11 @@ class Places:
         }
 
     def _at(self, store: Store, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
-        starts = window_starts(
-            rows + store.before[0], columns + store.before[1], store.width, self._region.device
-        )
+        near, device = store.before, self._region.device
+        starts = window_starts(rows + near[0], columns + near[1], store.width, device)
         return starts[self._region] + self._trajectory * (store.height * store.width)
 
 
-def window_starts(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], width: int, device: torch.device
-) -> Tensor:
+def window_starts(rows: NDArray[np.int64], columns: NDArray[np.int64], width: int, device: torch.device) -> Tensor:
     """(R,): the place, counted row by row, at which each region's window starts."""
-    return torch.from_numpy((rows[:, None] * width + columns[None, :]).ravel()).to(device)
+    return torch.from_numpy((rows[:, None] * width + columns).ravel()).to(device)

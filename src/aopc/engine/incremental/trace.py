@@ -4,10 +4,9 @@ import copy
 import operator
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
-from aopc.engine.trajectories import is_layout_error
+from aopc.engine.trajectories import Layout
 
 
 class UntraceableError(Exception):
@@ -15,20 +14,14 @@ class UntraceableError(Exception):
 
 
 def traced(model: nn.Module) -> fx.GraphModule:
-    """The network's graph over a copy of its modules that shares parameters and buffers.
-
-    Raises
-    ------
-    UntraceableError
-        If its forward pass branches on data, uses what torch.fx does not follow, or has hooks on
-        blocks of layers.
+    """The network's graph over a copy of its modules that shares parameters and buffers; UntraceableError if its
+    forward pass branches on data, uses what torch.fx does not follow, or has hooks on blocks of layers.
     """
     shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
     try:
         # A copy, since a forward pass that keeps a record would keep the tracer's own values.
         copied = copy.deepcopy(model, shared)
-        tracer = _Tracer()
-        graph = fx.GraphModule(copied, tracer.trace(copied))
+        graph = fx.GraphModule(copied, _Tracer().trace(copied))
     except Exception as error:  # tracing runs the user's own code, which may fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UntraceableError(f"its forward pass cannot be traced ({reason})") from error
@@ -42,9 +35,7 @@ def traced(model: nn.Module) -> fx.GraphModule:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, nn.LocalResponseNorm) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        return isinstance(m, nn.LocalResponseNorm) or super().is_leaf_module(m, module_qualified_name)
 
 
 def shapes_of(graph: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
@@ -59,35 +50,18 @@ def shapes_of(graph: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
             n.meta["numel"] = value.numel() if isinstance(value, Tensor) else 0
             return value
 
-    try:
-        Recorder(graph).run(image.clone())
-    except RuntimeError as error:
-        if not is_layout_error(error):
-            raise
-        Recorder(graph).run(image.clone(memory_format=torch.contiguous_format))
+    Layout()(lambda layout: Recorder(graph).run(image.clone(memory_format=layout)))
     return shapes
 
 
-def require_no_aliases(graph: fx.GraphModule, windowed: set[fx.Node]) -> None:
-    """No windowed step may change a map in place that another one reads: it is kept as it was before.
-
-    Raises
-    ------
-    UntraceableError
-        If one does.
-    """
+def require_no_aliases(graph: fx.GraphModule, windowed: list[fx.Node]) -> None:
+    """UntraceableError if a windowed step changes in place a map that another one reads: it is kept as it was."""
     for node in windowed:
-        if not _in_place(node, graph):
-            continue
-        source = node.args[0]
+        source = node.args[0] if _in_place(node, graph) else None
         while isinstance(source, fx.Node):
             if len(source.users) > 1:
-                raise UntraceableError(
-                    f"its step {node.name} changes in place what other steps read too"
-                )
-            if not _passes_on(source, graph):
-                break
-            source = source.args[0]
+                raise UntraceableError(f"its step {node.name} changes in place what other steps read too")
+            source = source.args[0] if _passes_on(source, graph) else None
 
 
 def _in_place(node: fx.Node, graph: fx.GraphModule) -> bool:
@@ -96,14 +70,13 @@ def _in_place(node: fx.Node, graph: fx.GraphModule) -> bool:
     if node.op == "call_method":
         return str(node.target).endswith("_")
     changing = (operator.iadd, operator.imul, operator.isub, operator.itruediv)
-    return node.target in changing or any(
-        a is True for a in (*node.args[1:], *node.kwargs.values())
-    )
+    return node.target in changing or any(a is True for a in (*node.args[1:], *node.kwargs.values()))
 
 
 def _passes_on(node: fx.Node, graph: fx.GraphModule) -> bool:
     """Whether a node's value is its input's own memory."""
+    if _in_place(node, graph):
+        return True
     if node.op == "call_module":
-        module = graph.get_submodule(str(node.target))
-        return isinstance(module, nn.Identity | nn.Dropout | nn.Dropout2d) or _in_place(node, graph)
-    return node.target == "contiguous" or _in_place(node, graph)
+        return isinstance(graph.get_submodule(str(node.target)), nn.Identity | nn.Dropout | nn.Dropout2d)
+    return node.target == "contiguous"

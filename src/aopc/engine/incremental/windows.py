@@ -1,7 +1,7 @@
 """Which places of a layer's output a region of the image can change, along one axis.
 
-A change travels through a sliding layer (convolution, pooling) as through the layer's receptive field
-read backwards. Rows and columns are independent of each other, so one axis is enough.
+A change travels through a sliding layer (convolution, pooling) as through the layer's receptive field read backwards.
+Rows and columns are independent of each other, so one axis is enough.
 """
 
 from collections.abc import Sequence
@@ -54,9 +54,7 @@ class Spans:
     members: NDArray[np.bool_] | None = None
 
     @classmethod
-    def of_regions(
-        cls, length: int, size: int, members: NDArray[np.bool_] | None = None
-    ) -> "Spans":
+    def of_regions(cls, length: int, size: int, members: NDArray[np.bool_] | None = None) -> "Spans":
         """The regions themselves: every ``size`` pixels, the last one cut off by the border."""
         low = np.arange(0, length, size, dtype=np.int64)
         return cls(low, np.minimum(low + size, length), length, members)
@@ -82,19 +80,15 @@ class Spans:
         first = -(-(self.low + slide.padding - (slide.extent - 1)) // slide.stride)
         last = (self.high - 1 + slide.padding) // slide.stride
         low = np.clip(first, 0, length)
-        high = np.clip(last + 1, low, length)
-        unchanged = self.high <= self.low
-        return Spans(low, np.where(unchanged, low, high), length, self.members)
+        high = np.where(self.high <= self.low, low, np.clip(last + 1, low, length))
+        return Spans(low, high, length, self.members)
 
     def union(self, other: "Spans") -> "Spans":
         """The spans that hold both."""
-        mine, theirs = self.high > self.low, other.high > other.low
-        low = np.where(
-            mine & theirs, np.minimum(self.low, other.low), np.where(mine, self.low, other.low)
-        )
-        high = np.where(
-            mine & theirs, np.maximum(self.high, other.high), np.where(mine, self.high, other.high)
-        )
+        mine = self.high > self.low
+        both = mine & (other.high > other.low)
+        low = np.select([both, mine], [np.minimum(self.low, other.low), self.low], other.low)
+        high = np.select([both, mine], [np.maximum(self.high, other.high), self.high], other.high)
         return Spans(low, high, self.length, self.members)
 
     def same_window(self, other: "Spans") -> bool:
@@ -102,13 +96,11 @@ class Spans:
         return self.size == other.size and bool((self.starts == other.starts).all())
 
 
-def size_classes(
-    weights: Sequence[float], spans: Sequence[Spans], count: int
-) -> list[NDArray[np.bool_]]:
+def size_classes(weights: Sequence[float], spans: Sequence[Spans], count: int) -> list[NDArray[np.bool_]]:
     """Divide the regions along an axis into classes whose windows are of nearly one size.
 
-    A window is as large as the largest of its class. The classes minimise Σ_l w_l ⟨size_l²⟩, the mean
-    over regions of the class's size at layer l, squared for the two axes.
+    A window is as large as the largest of its class. The classes minimise Σ_l w_l ⟨size_l²⟩, the mean over regions of
+    the class's size at layer l, squared for the two axes.
 
     Parameters
     ----------
@@ -121,24 +113,14 @@ def size_classes(
     -------
     (G,) members of each class.
     """
-    regions = len(spans[0].low)
-    cost = np.array(
-        [np.asarray(weights) @ [s.sizes[g] ** 2.0 for s in spans] for g in range(regions)]
-    )
+    weight, regions = np.asarray(weights), len(spans[0].low)
+    cost = np.array([weight @ [s.sizes[g] ** 2.0 for s in spans] for g in range(regions)])
     order = np.argsort(cost, kind="stable")
     sizes = np.stack([s.sizes[order] for s in spans]).astype(np.float64)
 
     def total(cuts: tuple[int, ...]) -> float:
         bounds = pairwise((0, *cuts, regions))
-        return sum(
-            (b - a) * float(np.asarray(weights) @ sizes[:, a:b].max(axis=1) ** 2) for a, b in bounds
-        )
+        return sum((b - a) * float(weight @ sizes[:, a:b].max(axis=1) ** 2) for a, b in bounds)
 
-    possible = combinations(range(1, regions), min(count, regions) - 1)
-    best = min(possible, key=total)
-    classes = []
-    for start, stop in pairwise((0, *best, regions)):
-        members = np.zeros(regions, dtype=bool)
-        members[order[start:stop]] = True
-        classes.append(members)
-    return classes
+    best = min(combinations(range(1, regions), min(count, regions) - 1), key=total)
+    return [np.isin(np.arange(regions), order[start:stop]) for start, stop in pairwise((0, *best, regions))]

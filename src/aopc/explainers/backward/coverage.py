@@ -1,17 +1,14 @@
 """Which networks the rules of LRP and deconvolution can be applied to.
 
-A rule applied to the wrong layer, or a step of the network that no rule sees, gives a wrong heatmap
-that looks right. So networks that the rules do not cover are refused, with the reason.
+A rule applied to the wrong layer, or a step of the network that no rule sees, gives a wrong heatmap that looks right.
+So networks that the rules do not cover are refused, with the reason.
 """
 
 import operator
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, fx, nn
-from zennit.core import Composite
 from zennit.types import Activation, BatchNorm
 
 from aopc.base.errors import InputError
@@ -24,9 +21,8 @@ _ADVICE = "use another network, or bring your own explainer"
 
 #: Functions that relevance passes as the gradient does: they move values, or rectify them.
 _HARMLESS = {
-    torch.flatten, torch.reshape, torch.cat, torch.concat, torch.squeeze, torch.unsqueeze,
-    torch.relu, nn.functional.relu, nn.functional.dropout, nn.functional.max_pool2d,
-    torch.max_pool2d, operator.getitem, getattr,
+    torch.flatten, torch.reshape, torch.cat, torch.concat, torch.squeeze, torch.unsqueeze, torch.relu,
+    nn.functional.relu, nn.functional.dropout, nn.functional.max_pool2d, torch.max_pool2d, operator.getitem, getattr,
 }  # fmt: skip
 _HARMLESS_METHODS = {
     "flatten", "view", "reshape", "size", "squeeze", "unsqueeze", "contiguous", "relu", "dim",
@@ -44,21 +40,14 @@ class _Tracer(fx.Tracer):
 
 
 def require_known_layers(model: nn.Module, known: tuple[type, ...]) -> None:
-    """Every layer must be of a known type and run once, with only harmless steps between layers.
+    """InputError unless each layer is of a known type and runs once, with only harmless steps between layers.
 
     Networks whose forward pass cannot be traced are checked for their layers' types only.
-
-    Raises
-    ------
-    InputError
-        With the layer's name and type, or the step.
     """
     for name, module in model.named_modules():
         if next(module.children(), None) is None and not isinstance(module, known):
-            raise InputError(
-                f"LRP has no rule for the layer {name or 'model'!r} of type"
-                f" {type(module).__name__}: {_ADVICE}"
-            )
+            layer = f"{name or 'model'!r} of type {type(module).__name__}"
+            raise InputError(f"LRP has no rule for the layer {layer}: {_ADVICE}")
         if isinstance(module, BatchNorm) and (module.weight is None or module.running_var is None):
             raise InputError(
                 f"LRP cannot merge the batch normalisation {name!r}, which has no weights or no"
@@ -72,35 +61,19 @@ def require_known_layers(model: nn.Module, known: tuple[type, ...]) -> None:
     for name, count in calls.items():
         stateless = isinstance(model.get_submodule(name), Activation | nn.Dropout | nn.Identity)
         if count > 1 and not stateless:
-            raise InputError(
-                f"LRP needs a layer to run once, but {name!r} runs {count} times: {_ADVICE}"
-            )
+            raise InputError(f"LRP needs a layer to run once, but {name!r} runs {count} times: {_ADVICE}")
     for node in graph.nodes:
         unknown = (node.op == "call_function" and node.target not in _HARMLESS) or (
             node.op == "call_method" and node.target not in _HARMLESS_METHODS
         )
         if unknown and not _is_arithmetic_on_sizes(node):
-            raise InputError(
-                f"LRP has no rule for the step {node.name!r} outside of the model's layers: {_ADVICE}"
-            )
+            raise InputError(f"LRP has no rule for the step {node.name!r} outside of the model's layers: {_ADVICE}")
 
 
 def _is_arithmetic_on_sizes(node: fx.Node) -> bool:
     """Whether a step only computes with shapes, such as x.size(0) * 4."""
-    return bool(node.all_input_nodes) and all(
-        source.target in ("size", "dim") or _is_arithmetic_on_sizes(source)
-        for source in node.all_input_nodes
-    )
-
-
-@contextmanager
-def rules_applied(composite: Composite, model: nn.Module) -> Iterator[None]:
-    """The model with a composite's rules, which are gone afterwards, also if applying them fails."""
-    try:
-        composite.register(model)
-        yield
-    finally:
-        composite.remove()
+    sources = node.all_input_nodes
+    return bool(sources) and all(s.target in ("size", "dim") or _is_arithmetic_on_sizes(s) for s in sources)
 
 
 def all_merged(model: nn.Module) -> bool:
@@ -113,13 +86,8 @@ def all_merged(model: nn.Module) -> bool:
 
 
 def require_relu_modules(model: nn.Module, image: Tensor) -> None:
-    """Every nonlinearity must be a ReLU, and a ``torch.nn.ReLU`` module.
-
-    Raises
-    ------
-    InputError
-        If there is another activation, or the autograd graph holds more ReLUs than there were
-        calls of ReLU modules.
+    """InputError unless each nonlinearity is a ReLU and a ``torch.nn.ReLU`` module: there is no other activation, and
+    the autograd graph holds no more ReLUs than there were calls of ReLU modules.
     """
     for name, module in model.named_modules():
         if isinstance(module, Activation) and not isinstance(module, nn.ReLU):
@@ -127,13 +95,10 @@ def require_relu_modules(model: nn.Module, image: Tensor) -> None:
                 f"deconvolution is defined for ReLU, but the layer {name!r} is of type"
                 f" {type(module).__name__}: {_ADVICE}"
             )
-    calls = 0
-
-    def count(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-
-    handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.ReLU)]
+    calls: list[None] = []
+    handles = [
+        m.register_forward_hook(lambda *_: calls.append(None)) for m in model.modules() if isinstance(m, nn.ReLU)
+    ]
     try:
         with torch.enable_grad():
             output = model(image.detach().clone().requires_grad_(True))
@@ -147,9 +112,8 @@ def require_relu_modules(model: nn.Module, image: Tensor) -> None:
             seen.add(node)
             queue.extend(parent for parent, _ in node.next_functions)
     rectifiers = sum("ReluBackward" in type(node).__name__ for node in seen)
-    if rectifiers > calls:
+    if rectifiers > len(calls):
         raise InputError(
-            f"deconvolution needs torch.nn.ReLU modules, but {rectifiers - calls} of the model's"
-            f" {rectifiers} ReLUs are function calls: replace torch.relu or functional.relu in its"
-            " forward"
+            f"deconvolution needs torch.nn.ReLU modules, but {rectifiers - len(calls)} of the model's {rectifiers}"
+            " ReLUs are function calls: replace torch.relu or functional.relu in its forward"
         )

@@ -1,8 +1,8 @@
 """One mechanism for all backward passes: rules by layer type, and several sets of them on one forward pass.
 
-The gradient, deconvolution and each kind of LRP are a :class:`RuleSet`: what happens to the backward
-signal at which layers. Networks run forward once with the hooks of all sets in place, and backward
-once for each set, whose hooks alone are switched on.
+The gradient, deconvolution and each kind of LRP are a :class:`RuleSet`: what happens to the backward signal at which
+layers. Networks run forward once with the hooks of all sets in place, and backward once for each set, whose hooks
+alone are switched on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from zennit.core import Composite, Hook
 
 from aopc.base.errors import InputError
-from aopc.explainers.backward.coverage import rules_applied
 from aopc.models.inference import logits_of
 
 Types = type | tuple[type, ...]
@@ -33,12 +32,11 @@ class RuleSet:
     rules
         (types of layers, gives the hook), the first that fits counts; other layers pass the gradient.
     starts_from_score
-        The signal starts at the target's score with the score's value (LRP and deconvolution), not
-        with 1 (the gradient).
+        The signal starts at the target's score with the score's value (LRP and deconvolution), not with 1 (the
+        gradient).
     prepare
-        Is given the model and an image (1, C, H, W) before anything is applied; returns the model to
-        use, and raises InputError where the rules do not cover it. It is called once for all sets
-        that name the same function.
+        Is given the model and an image (1, C, H, W) before anything is applied; returns the model to use, and raises
+        InputError where the rules do not cover it. It is called once for all sets that name the same function.
     """
 
     rules: Sequence[tuple[Types, Callable[[], Hook]]] = ()
@@ -82,7 +80,7 @@ class _Switch(Hook):
 
 
 class Signals:
-    """The backward signals of a model by several rule sets.
+    """The backward signals of a model by several rule sets; InputError if one does not cover it.
 
     Parameters
     ----------
@@ -92,11 +90,6 @@ class Signals:
         (1, C, H, W), on the model's device.
     sets
         By name. Those that want the same model share its forward pass.
-
-    Raises
-    ------
-    InputError
-        If a rule set does not cover the model.
     """
 
     def __init__(self, model: nn.Module, image: Tensor, sets: Mapping[str, RuleSet]) -> None:
@@ -110,13 +103,8 @@ class Signals:
     def __call__(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """By rule set, each of the shape and dtype of ``images`` (N, C, H, W).
 
-        A signal starts at each image's target class, before the softmax; all other classes start with
-        zero.
-
-        Raises
-        ------
-        InputError
-            If a target is no output of the model.
+        A signal starts at each image's target class, before the softmax; all other classes start with zero.
+        InputError if a target is no output of the model.
         """
         found: dict[str, Tensor] = {}
         for model, sets in self._by_model.items():
@@ -124,31 +112,31 @@ class Signals:
         return found
 
 
-def _signals(
-    model: nn.Module, images: Tensor, targets: Tensor, sets: Mapping[str, RuleSet]
-) -> dict[str, Tensor]:
+def _signals(model: nn.Module, images: Tensor, targets: Tensor, sets: Mapping[str, RuleSet]) -> dict[str, Tensor]:
     choice = _Choice()
 
-    def hook(context: dict[str, Any], name: str, module: nn.Module) -> Hook | None:
+    def switch(context: dict[str, Any], name: str, module: nn.Module) -> Hook | None:
         hooks = {n: made for n, rules in sets.items() if (made := rules.hook(module)) is not None}
         return _Switch(hooks, choice) if hooks else None
 
-    signals = {}
-    with rules_applied(Composite(hook), model), torch.enable_grad():
-        inputs = images.detach().clone().requires_grad_(True)
-        scores = logits_of(model, inputs)
-        if int(targets.min()) < 0 or int(targets.max()) >= scores.shape[1]:
-            raise InputError(
-                f"targets must be classes from 0 to {scores.shape[1] - 1}, the model's outputs;"
-                f" got {int(targets.min())} to {int(targets.max())}"
-            )
-        one = nn.functional.one_hot(targets, scores.shape[1]).to(scores)
-        last = list(sets)[-1]
-        for name, rules in sets.items():
-            choice.name = name
-            start = one * scores.detach() if rules.starts_from_score else one
-            (signal,) = torch.autograd.grad(
-                scores, inputs, grad_outputs=start, retain_graph=name != last
-            )
-            signals[name] = signal.detach()
+    composite = Composite(switch)
+    try:
+        composite.register(model)
+        with torch.enable_grad():
+            inputs = images.detach().clone().requires_grad_(True)
+            scores = logits_of(model, inputs)
+            classes, lowest, highest = scores.shape[1], int(targets.min()), int(targets.max())
+            if lowest < 0 or highest >= classes:
+                raise InputError(
+                    f"targets must be classes from 0 to {classes - 1}, the model's outputs; got {lowest} to {highest}"
+                )
+            one = nn.functional.one_hot(targets, classes).to(scores)
+            last, signals = list(sets)[-1], {}
+            for name, rules in sets.items():
+                choice.name = name
+                start = one * scores.detach() if rules.starts_from_score else one
+                (signal,) = torch.autograd.grad(scores, inputs, start, retain_graph=name != last)
+                signals[name] = signal.detach()
+    finally:
+        composite.remove()
     return signals

@@ -19,8 +19,8 @@ _ROWS_AT_ONCE = 256
 class Interval:
     """A mean over images with its 95 % percentile bootstrap interval.
 
-    ``mean``, ``low`` and ``high`` are arrays of the shape of one image's value; ``images`` is how
-    many images they stand on.
+    ``mean``, ``low`` and ``high`` are arrays of the shape of one image's value; ``images`` is how many images they
+    stand on.
     """
 
     mean: NDArray[np.float64]
@@ -37,19 +37,17 @@ class Interval:
 def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """The mean over images and its interval (Efron and Tibshirani 1993, chapter 13).
 
-    Images are the units: noise repeats and random orders of an image are averaged beforehand, and
-    are not independent evidence. Give the difference of two explainers on the same images for a
-    paired comparison. Measures of the same images and seed are resampled alike.
+    Images are the units: noise repeats and random orders of an image are averaged beforehand, and are not
+    independent evidence. Give the difference of two explainers on the same images for a paired comparison. Measures
+    of the same images and seed are resampled alike.
 
     Parameters
     ----------
     values
-        (N, …), one value or curve an image. Images with a NaN are left out; with one image left the
-        interval is NaN, with none the mean too.
-    seed
-        Of the resampling.
-    resamples
-        How many.
+        (N, …), one value or curve an image. Images with a NaN are left out; with one image left the interval is NaN,
+        with none the mean too.
+    seed, resamples
+        Of the resampling, and how many times.
 
     Examples
     --------
@@ -57,27 +55,28 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     2.5
     """
     array = np.asarray(values, dtype=np.float64)
-    flat = array.reshape(len(array), int(np.prod(array.shape[1:])))
-    flat = flat[np.isfinite(flat).all(axis=1)]
     shape = array.shape[1:]
-    if len(flat) < 2:
-        nothing = np.full(shape, np.nan)
-        mean = flat.mean(axis=0).reshape(shape) if len(flat) else nothing
-        return Interval(mean, nothing, nothing, len(flat))
-    means = resampled_means(flat, resamples, seed)
+    flat = array.reshape(len(array), int(np.prod(shape)))
+    flat = flat[np.isfinite(flat).all(axis=1)]
+    mean = low = high = np.full(flat.shape[1], np.nan)
+    if len(flat):
+        mean = flat.mean(axis=0)
+    if len(flat) > 1:
+        low, high = percentile_interval(resampled_means(flat, resamples, seed))
+    return Interval(mean.reshape(shape), low.reshape(shape), high.reshape(shape), len(flat))
+
+
+def percentile_interval(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, …) → (2, …): between which :data:`LEVEL` of the resamples lie."""
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
-    return Interval(
-        flat.mean(axis=0).reshape(shape), low.reshape(shape), high.reshape(shape), len(flat)
-    )
+    return np.quantile(resampled, [tail, 1 - tail], axis=0)
 
 
 def resampled_means(flat: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """The means of resamples of the rows: (N, K) → (resamples, K)."""
     rows = max(1, _CELLS_AT_ONCE // len(flat))
     parts = [
-        _resample_counts(len(flat), start, min(start + rows, resamples), seed).astype(np.float64)
-        @ flat
+        _resample_counts(len(flat), start, min(start + rows, resamples), seed).astype(np.float64) @ flat
         for start in range(0, resamples, rows)
     ]
     return np.concatenate(parts) / len(flat)

@@ -10,16 +10,15 @@ from scipy.stats import rankdata
 
 from aopc.base.errors import InputError
 from aopc.base.random import Stream
-from aopc.measures.statistics.bootstrap import LEVEL, RESAMPLES, resampled_means
+from aopc.measures.statistics.bootstrap import RESAMPLES, percentile_interval, resampled_means
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
     """Spearman's ρ of two measures over ``points`` points, with its 95 % bootstrap interval.
 
-    ``not_positive`` and ``not_negative`` are the shares of resamples with ρ ≤ 0 and with ρ ≥ 0. All NaN
-    where one of the measures is the same at all points. ``images`` is how many images of the first
-    measure it stands on.
+    ``not_positive`` and ``not_negative`` are the shares of resamples with ρ ≤ 0 and with ρ ≥ 0. All NaN where one of
+    the measures is the same at all points. ``images`` is how many images of the first measure it stands on.
     """
 
     rho: float
@@ -32,30 +31,21 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    paired: bool = False,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    first: ArrayLike, second: ArrayLike, *, paired: bool = False, seed: int = 0, resamples: int = RESAMPLES
 ) -> RankCorrelation:
     """Spearman's rank correlation of two means over images, at several points.
 
-    The interval says how far ρ depends on which images were taken: the images behind the two means are
-    resampled. It does not say what another training run, or other explainers, would give; ρ stands
-    on the points of these.
+    The interval says how far ρ depends on which images were taken: the images behind the two means are resampled. It
+    does not say what another training run, or other explainers, would give; ρ stands on the points of these.
 
     Parameters
     ----------
     first, second
-        (N, C) and (M, C): values of N and of M images at the same C points. Images with a NaN are
-        left out.
+        (N, C) and (M, C): values of N and of M images at the same C points. Images with a NaN are left out.
     paired
         The rows are of the same images, which are resampled together; otherwise apart.
-    seed
-        Of the resampling.
-    resamples
-        How many.
+    seed, resamples
+        Of the resampling, and how many times.
 
     Raises
     ------
@@ -71,34 +61,35 @@ def rank_correlation(
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] < 3:
         raise InputError(
-            "a rank correlation needs two arrays (images, points) of the same 3 points or more; got"
-            f" {a.shape} and {b.shape}"
+            "a rank correlation needs two arrays (images, points) of the same 3 points or more;"
+            f" got {a.shape} and {b.shape}"
         )
-    usable = np.isfinite(a).all(axis=1), np.isfinite(b).all(axis=1)
+    points = a.shape[1]
+    usable = [np.isfinite(x).all(axis=1) for x in (a, b)]
     if paired:
         if len(a) != len(b):
             raise InputError(f"paired values must be of the same images; got {len(a)} and {len(b)}")
-        usable = (usable[0] & usable[1],) * 2
+        usable = [usable[0] & usable[1]] * 2
     a, b = a[usable[0]], b[usable[1]]
     if not len(a) or not len(b):
-        nan = float("nan")
-        return RankCorrelation(nan, nan, nan, a.shape[1], nan, nan, 0)
+        return RankCorrelation(np.nan, np.nan, np.nan, points, np.nan, np.nan, 0)
     rho = float(_spearman(a.mean(axis=0)[None], b.mean(axis=0)[None])[0])
     other = seed if paired else seed + 1
     found = _spearman(resampled_means(a, resamples, seed), resampled_means(b, resamples, other))
-    tail = (1 - LEVEL) / 2
     found = found[np.isfinite(found)]
-    low, high = np.quantile(found, [tail, 1 - tail]) if len(found) else (np.nan, np.nan)
-    below, above = (float(np.mean(x)) if len(found) else np.nan for x in (found <= 0, found >= 0))
-    return RankCorrelation(rho, float(low), float(high), a.shape[1], below, above, len(a))
+    if not len(found):
+        return RankCorrelation(rho, np.nan, np.nan, points, np.nan, np.nan, len(a))
+    low, high = (float(end) for end in percentile_interval(found))
+    below, above = float((found <= 0).mean()), float((found >= 0).mean())
+    return RankCorrelation(rho, low, high, points, below, above, len(a))
 
 
 def permutation_p(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> tuple[float, float]:
     """How probable a ρ at least as large, and one at least as small, is if the points had no order.
 
-    Over all orders of the points where there are at most :data:`RESAMPLES` of them, over so many random
-    ones otherwise, with the found one counted among them. (1, 1) where ρ is not defined. Points of a
-    training are not exchangeable: two things that both rise all along pass this test.
+    Over all orders of the points where there are at most :data:`RESAMPLES` of them, over so many random ones
+    otherwise, with the found one counted among them. (1, 1) where ρ is not defined. Points of a training are not
+    exchangeable: two things that both rise all along pass this test.
 
     Examples
     --------
@@ -106,15 +97,14 @@ def permutation_p(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> tupl
     True
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if not np.isfinite(_spearman(a[None], b[None])[0]):
+    found = float(_spearman(a[None], b[None])[0])
+    if not np.isfinite(found):
         return 1.0, 1.0
     if math.factorial(len(a)) <= RESAMPLES:
         orders = np.array(list(permutations(range(len(a)))))
     else:
         stream = Stream(seed, "permutation")
-        random = [stream.permutation(len(a)) for _ in range(RESAMPLES)]
-        orders = np.stack([np.arange(len(a)), *random])
-    found = float(_spearman(a[None], b[None])[0])
+        orders = np.stack([np.arange(len(a)), *(stream.permutation(len(a)) for _ in range(RESAMPLES))])
     others = _spearman(a[orders], np.broadcast_to(b, orders.shape))
     # Equal up to rounding counts as equal.
     return float((others >= found - 1e-9).mean()), float((others <= found + 1e-9).mean())

@@ -2,19 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from aopc.base.errors import InputError
-from aopc.measures.statistics.bootstrap import LEVEL, RESAMPLES, bootstrap_mean, resampled_means
+from aopc.measures.statistics.bootstrap import (
+    LEVEL,
+    RESAMPLES,
+    bootstrap_mean,
+    percentile_interval,
+    resampled_means,
+)
 
 #: Of the family of all claims.
 SIGNIFICANCE = 0.05
 
 Verdict = Literal["replicated", "not replicated", "undecided", "could not run"]
+Side = Literal["above", "below"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +35,12 @@ class Reading:
         In words.
     estimate, low, high
         With its 95 % interval; the claim says that it is ``side`` of ``bound``.
-    bound, side
-        The hypothesis.
     effect_size
-        (estimate − bound) in standard deviations over images, signed so that positive speaks for the
-        claim; NaN where there is no such thing.
+        (estimate − bound) in standard deviations over images, signed so that positive speaks for the claim; NaN where
+        there is no such thing.
     p_for, p_against
-        One-sided: the probability of a reading at least as far on the claim's side (on the other
-        side), if the estimate's true value were the bound.
+        One-sided: the probability of a reading at least as far on the claim's side (on the other side), if the
+        estimate's true value were the bound.
     n
         How many images, or points of a training, it stands on.
     """
@@ -44,7 +50,7 @@ class Reading:
     low: float
     high: float
     bound: float
-    side: Literal["above", "below"]
+    side: Side
     effect_size: float
     p_for: float
     p_against: float
@@ -52,39 +58,30 @@ class Reading:
 
 
 def mean_reading(
-    what: str,
-    values: ArrayLike,
-    *,
-    seed: int,
-    bound: float = 0.0,
-    side: Literal["above", "below"] = "above",
+    what: str, values: ArrayLike, *, seed: int, bound: float = 0.0, side: Side = "above"
 ) -> Reading:
     """The mean of one value an image, or of one paired difference, against a bound.
 
     Student's t test and a bootstrap interval over images; images with NaN are left out.
     """
-    array = np.asarray(values, dtype=np.float64)
-    array = array[np.isfinite(array)]
-    interval = bootstrap_mean(array, seed=seed)
-    sign = 1.0 if side == "above" else -1.0
-    lead = sign * (array - bound)
-    spread = float(lead.std(ddof=1)) if len(lead) > 1 else float("nan")
-    mean = float(lead.mean()) if len(lead) else float("nan")
+    array = _finite(values)
+    n = len(array)
+    lead = (1.0 if side == "above" else -1.0) * (array - bound)
+    mean = float(lead.mean()) if n else np.nan
+    spread = float(lead.std(ddof=1)) if n > 1 else np.nan
+    size = mean / spread if spread > 0 else np.nan
     if spread > 0:
-        t = mean / spread * np.sqrt(len(lead))
-        p_for, p_against = (float(tail(t, len(lead) - 1)) for tail in (stats.t.sf, stats.t.cdf))
-    else:
-        p_for, p_against = _without_spread(mean, len(lead))
-    size = mean / spread if spread > 0 else float("nan")
-    estimate, low, high = interval.numbers
-    return Reading(what, estimate, low, high, bound, side, size, p_for, p_against, len(array))
+        p_for, p_against = (float(tail(size * np.sqrt(n), n - 1)) for tail in (stats.t.sf, stats.t.cdf))
+    else:  # all images alike, or one only: the sign test, since there is no spread to judge by
+        p = 0.5**n if n > 1 and mean != 0 else 1.0
+        p_for, p_against = (p, 1.0) if mean > 0 else (1.0, p)
+    estimate, low, high = bootstrap_mean(array, seed=seed).numbers
+    return Reading(what, estimate, low, high, bound, side, size, p_for, p_against, n)
 
 
-def _without_spread(mean: float, n: int) -> tuple[float, float]:
-    """All images alike, or one only: the sign test, since there is no spread to judge by."""
-    if n < 2 or mean == 0:
-        return 1.0, 1.0
-    return (0.5**n, 1.0) if mean > 0 else (1.0, 0.5**n)
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    return array[np.isfinite(array)]
 
 
 def difference_reading(what: str, first: ArrayLike, second: ArrayLike, *, seed: int) -> Reading:
@@ -92,26 +89,19 @@ def difference_reading(what: str, first: ArrayLike, second: ArrayLike, *, seed: 
 
     Without two images a side, or without any spread, nothing is decided.
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (first, second))
-    a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+    a, b = _finite(first), _finite(second)
+    n = len(a) + len(b)
+    difference = float(a.mean() - b.mean()) if len(a) and len(b) else np.nan
     if min(len(a), len(b)) < 2 or not np.ptp(a) + np.ptp(b):
-        nan = float("nan")
-        found = float(a.mean() - b.mean()) if len(a) and len(b) else nan
-        return Reading(what, found, nan, nan, 0.0, "above", nan, 1.0, 1.0, len(a) + len(b))
-    difference = float(a.mean() - b.mean())
+        return Reading(what, difference, np.nan, np.nan, 0.0, "above", np.nan, 1.0, 1.0, n)
     means = [resampled_means(x[:, None], RESAMPLES, s)[:, 0] for x, s in ((a, seed), (b, seed + 1))]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(means[0] - means[1], [tail, 1 - tail])
+    low, high = (float(end) for end in percentile_interval(means[0] - means[1]))
     p_for, p_against = (
-        float(stats.ttest_ind(a, b, equal_var=False, alternative=side).pvalue)
-        for side in ("greater", "less")
+        float(stats.ttest_ind(a, b, equal_var=False, alternative=side).pvalue) for side in ("greater", "less")
     )
     pooled = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
-    size = difference / pooled if pooled > 0 else float("nan")
-    n = len(a) + len(b)
-    return Reading(
-        what, difference, float(low), float(high), 0.0, "above", size, p_for, p_against, n
-    )
+    size = difference / pooled if pooled > 0 else np.nan
+    return Reading(what, difference, low, high, 0.0, "above", size, p_for, p_against, n)
 
 
 def share_reading(what: str, flags: ArrayLike, *, bound: float) -> Reading:
@@ -121,28 +111,18 @@ def share_reading(what: str, flags: ArrayLike, *, bound: float) -> Reading:
     """
     found = np.asarray(flags, dtype=bool)
     count, n = int(found.sum()), len(found)
-    test = stats.binomtest(count, n, bound, alternative="greater")
-    against = stats.binomtest(count, n, bound, alternative="less")
-    interval = stats.binomtest(count, n, bound).proportion_ci(LEVEL)
-    return Reading(
-        what,
-        count / n,
-        float(interval.low),
-        float(interval.high),
-        bound,
-        "above",
-        float("nan"),
-        float(test.pvalue),
-        float(against.pvalue),
-        n,
+    low, high = (float(end) for end in stats.binomtest(count, n, bound).proportion_ci(LEVEL))
+    p_for, p_against = (
+        float(stats.binomtest(count, n, bound, alternative=side).pvalue) for side in ("greater", "less")
     )
+    return Reading(what, count / n, low, high, bound, "above", np.nan, p_for, p_against, n)
 
 
 def conjunction(readings: Sequence[Reading]) -> tuple[float, float]:
     """(p for, p against) the claim that all of them hold.
 
-    For: the largest p, since all must hold (intersection–union test, Berger 1982), which needs no
-    correction. Against: the smallest p times their number (Bonferroni), since one that fails suffices.
+    For: the largest p, since all must hold (intersection–union test, Berger 1982), which needs no correction.
+    Against: the smallest p times their number (Bonferroni), since one that fails suffices.
 
     Raises
     ------
@@ -165,13 +145,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
     {'a': 0.03, 'c': 0.06, 'b': 0.06}
     """
-    adjusted: dict[str, float] = {}
-    largest = 0.0
-    ranked = sorted(p_values.items(), key=lambda item: item[1])
-    for i, (name, p) in enumerate(ranked):
-        largest = max(largest, min(1.0, (len(ranked) - i) * p))
-        adjusted[name] = largest
-    return adjusted
+    ranked = sorted(p_values, key=lambda name: p_values[name])
+    corrected = (min(1.0, (len(ranked) - i) * p_values[name]) for i, name in enumerate(ranked))
+    return dict(zip(ranked, accumulate(corrected, max), strict=True))
 
 
 def verdict_of(p_for: float, p_against: float, adjusted: float) -> Verdict:

@@ -1,7 +1,7 @@
 """How many images and repeats an answer takes: variance components, and a rule to stop by.
 
-Explainers meet the same noise on the same images, so what is uncertain is the mean over images of a
-paired difference in AOPC, d_ir for image i and repeat r of the noise.
+Explainers meet the same noise on the same images, so what is uncertain is the mean over images of a paired
+difference in AOPC, d_ir for image i and repeat r of the noise.
 """
 
 from dataclasses import dataclass
@@ -11,20 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from aopc.base.errors import InputError
-
-LEVEL = 0.95
+from aopc.measures.statistics.bootstrap import LEVEL
 
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """d_ir = mean + image_i + noise_ir: the variances of the two random parts.
+    """d_ir = mean + image_i + noise_ir: the variances of the two random parts, in units of f².
 
-    Attributes
-    ----------
-    images
-        Between images, in units of f²; estimated without bias, so it can come out below 0.
-    noise
-        Between repeats of one image.
+    ``images`` is that between images, estimated without bias, so it can come out below 0; ``noise`` that between
+    repeats of one image.
     """
 
     images: float
@@ -38,26 +33,19 @@ class VarianceComponents:
     def best_repeats(self, image_cost: float) -> float:
         """The number of repeats that gives the narrowest interval for a given time.
 
-        √(c σ²_noise / σ²_images), where c is what an image costs before its first repeat (loading,
-        heatmaps), in units of one repeat (Cochran 1977, section 10.6).
+        √(c σ²_noise / σ²_images), where c is what an image costs before its first repeat (loading, heatmaps), in
+        units of one repeat (Cochran 1977, section 10.6).
         """
-        if self.images <= 0:
-            return float("inf")
-        return float(np.sqrt(image_cost * self.noise / self.images))
+        return np.inf if self.images <= 0 else float(np.sqrt(image_cost * self.noise / self.images))
 
 
 def variance_components(differences: ArrayLike) -> VarianceComponents:
-    """Variance components of paired differences, by analysis of variance (one random factor).
-
-    Parameters
-    ----------
-    differences
-        (N, R), two images and two repeats at least.
+    """Variance components of paired differences, (N, R), by analysis of variance (one random factor).
 
     Raises
     ------
     InputError
-        If there are fewer, or a value is not finite.
+        If there are fewer than two images or two repeats, or a value is not finite.
 
     Examples
     --------
@@ -77,22 +65,16 @@ def variance_components(differences: ArrayLike) -> VarianceComponents:
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """Stop as soon as the means are known to within ±``tolerance``.
+    """Stop as soon as the means are known to within ±``tolerance``, a half width in units of f.
 
-    It is asked each time :attr:`every` further images are done, images in random order, and says yes at
-    n ≥ :attr:`least` images once
+    It is asked each time :attr:`every` further images are done, images in random order, and says yes at n ≥
+    :attr:`least` images once
 
         t_{n−1, 0.975} · √(s² (1 + :attr:`caution` / n) / n) ≤ tolerance
 
-    holds for the differences of every explainer to random (a sequential interval of fixed width: Chow
-    and Robbins 1965, with a minimum and a correction for stopping at a variance that is too small by
-    chance). The mean ± tolerance then covers the true mean in at least about 95 % of runs;
-    benchmarks/tolerance.py has the simulation.
-
-    Attributes
-    ----------
-    tolerance
-        Half width, in units of f.
+    holds for the differences of every explainer to random (a sequential interval of fixed width: Chow and Robbins
+    1965, with a minimum and a correction for stopping at a variance that is too small by chance). The mean ±
+    tolerance then covers the true mean in at least about 95 % of runs; benchmarks/tolerance.py has the simulation.
     """
 
     tolerance: float
@@ -107,12 +89,10 @@ class StoppingRule:
     def half_widths(self, differences: NDArray[np.float64]) -> NDArray[np.float64]:
         """What is compared with the tolerance, (E,), of differences (n, E); NaN are left out."""
         counts = np.isfinite(differences).sum(axis=0)
-        enough = counts >= 2
-        found = np.full(differences.shape[1], np.inf)
+        found, enough = np.full(len(counts), np.inf), counts >= 2
         n = counts[enough]
         variance = np.nanvar(differences[:, enough], axis=0, ddof=1)
-        quantile = student.ppf((1 + LEVEL) / 2, n - 1)
-        found[enough] = quantile * np.sqrt(variance * (1 + self.caution / n) / n)
+        found[enough] = student.ppf((1 + LEVEL) / 2, n - 1) * np.sqrt(variance * (1 + self.caution / n) / n)
         return found
 
     def is_met(self, differences: NDArray[np.float64]) -> bool:

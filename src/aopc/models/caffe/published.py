@@ -1,6 +1,5 @@
 """Published weights of Caffe networks: where they are, and what they belong to."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aopc.base.errors import InputError
@@ -14,14 +13,10 @@ class CaffeWeights:
     """Attributes
     ----------
     architectures
-        Keys of :data:`aopc.models.zoo.ARCHITECTURES` that take these weights; the file's own list of
-        layers decides between them, and the first is meant where it lists none.
-    classes
-        Outputs.
+        Keys of :data:`aopc.models.zoo.ARCHITECTURES` that take these weights; the file's own list of layers decides
+        between them, and the first is meant where it lists none.
     source
         The file, or an archive with it.
-    preprocessing
-        What the network expects.
     accuracy
         Published top-1 accuracy on the validation set of its data, centre crop only.
     member, mean
@@ -37,38 +32,36 @@ class CaffeWeights:
     mean: str | None = None
 
 
+def _bvlc(model: str, sha1: str, *, size: int | None = None, about: int = 0) -> Source:
+    return Source(
+        name=f"{model}.caffemodel",
+        page=f"https://github.com/BVLC/caffe/tree/master/models/{model}",
+        licence="unrestricted use",
+        urls=(f"http://dl.caffe.berkeleyvision.org/{model}.caffemodel",),
+        size=size,
+        checksum=f"sha1:{sha1}",
+        about=about,
+    )
+
+
 #: Name → weights. Checksums are those that the publishers give.
 CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
     "bvlc-caffenet": CaffeWeights(
         architectures=("caffenet",),
         classes=1000,
-        source=Source(
-            name="bvlc_reference_caffenet.caffemodel",
-            page="https://github.com/BVLC/caffe/tree/master/models/bvlc_reference_caffenet",
-            licence="unrestricted use",
-            urls=("http://dl.caffe.berkeleyvision.org/bvlc_reference_caffenet.caffemodel",),
-            checksum="sha1:4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
-            about=244_000_000,
-        ),
+        source=_bvlc("bvlc_reference_caffenet", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", about=244_000_000),
         preprocessing=PREPROCESSINGS["caffe"],
         accuracy=0.574,
     ),
     "bvlc-googlenet": CaffeWeights(
         architectures=("googlenet",),
         classes=1000,
-        source=Source(
-            name="bvlc_googlenet.caffemodel",
-            page="https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet",
-            licence="unrestricted use",
-            urls=("http://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel",),
-            size=53_533_754,
-            checksum="sha1:405fc5acd08a3bb12de8ee5e23a96bec22f08204",
-        ),
+        source=_bvlc("bvlc_googlenet", "405fc5acd08a3bb12de8ee5e23a96bec22f08204", size=53_533_754),
         preprocessing=PREPROCESSINGS["caffe-224"],
         accuracy=0.687,
     ),
-    # Often called AlexNet, and in the paper too; but its authors' places205CNN_deploy.prototxt pools
-    # before it normalises, as CaffeNet does.
+    # Often called AlexNet, and in the paper too; but its authors' places205CNN_deploy.prototxt pools before it
+    # normalises, as CaffeNet does.
     "places205-cnn": CaffeWeights(
         architectures=("caffenet", "alexnet"),
         classes=205,
@@ -88,14 +81,8 @@ CAFFE_WEIGHTS: dict[str, CaffeWeights] = {
 }
 
 
-def weights_named(name: str, table: Mapping[str, CaffeWeights] = CAFFE_WEIGHTS) -> CaffeWeights:
-    """The published weights called ``name``.
-
-    Raises
-    ------
-    InputError
-        If there are none of this name.
-    """
-    if name not in table:
-        raise InputError(f"unknown weights {name!r}: {nearest(name, table)}")
-    return table[name]
+def weights_named(name: str) -> CaffeWeights:
+    """The published weights called ``name``; an InputError if there are none of this name."""
+    if name not in CAFFE_WEIGHTS:
+        raise InputError(f"unknown weights {name!r}: {nearest(name, CAFFE_WEIGHTS)}")
+    return CAFFE_WEIGHTS[name]

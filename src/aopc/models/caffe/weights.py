@@ -15,10 +15,8 @@ from aopc.models.network import build
 
 #: Layers that serve training only, by the start of their names.
 _TRAINING_ONLY = ("loss1/", "loss2/")
-
-
-#: Networks of :mod:`aopc.models.caffe.networks`: the layer that has a row for each class, and the
-#: preprocessing, a key of :data:`PREPROCESSINGS`.
+#: Networks of :mod:`aopc.models.caffe.networks`: the layer that has a row for each class, and the preprocessing, a
+#: key of :data:`PREPROCESSINGS`.
 _NETWORKS = {
     "alexnet": ("fc8", "caffe"),
     "caffe-lenet": ("ip2", "caffe-lenet"),
@@ -28,27 +26,15 @@ _NETWORKS = {
 
 
 def caffe_preprocessing(architecture: str) -> str:
-    """The name of the preprocessing that one of Caffe's networks takes.
-
-    Raises
-    ------
-    InputError
-        If the architecture is not one of Caffe's networks.
-    """
+    """The name of the preprocessing that one of Caffe's networks takes; an InputError if it is none of them."""
     if architecture not in _NETWORKS:
-        raise InputError(
-            f"{architecture!r} has no layout for a .caffemodel: {nearest(architecture, _NETWORKS)}"
-        )
+        raise InputError(f"{architecture!r} has no layout for a .caffemodel: {nearest(architecture, _NETWORKS)}")
     return _NETWORKS[architecture][1]
 
 
 def load_caffe_network(architecture: str, path: Path) -> nn.Module:
-    """A network with the weights of a ``.caffemodel`` file, with as many classes as it has.
-
-    Raises
-    ------
-    InputError
-        If the architecture is not one of Caffe's networks, or the file does not fit it.
+    """A network with the weights of a ``.caffemodel`` file, with as many classes as it has; an InputError if it is
+    not one of Caffe's, or the file does not fit it.
     """
     caffe_preprocessing(architecture)
     last = _NETWORKS[architecture][0]
@@ -58,29 +44,22 @@ def load_caffe_network(architecture: str, path: Path) -> nn.Module:
     # In older files an array has four dimensions, the first of them 1.
     if blobs[0].ndim < 2 or blobs[0].size == 0:
         raise InputError(f"{path} has no weights in its layer {last!r}: it is damaged")
-    classes = blobs[0].shape[-2]
-    return load_caffe_weights(build(architecture, classes, {}), path)
+    return load_caffe_weights(build(architecture, blobs[0].shape[-2], {}), path)
 
 
 def fitting_architecture(path: Path, candidates: Sequence[str]) -> str:
-    """Which of the architectures has its layers in the order that a ``.caffemodel`` file lists.
-
-    Raises
-    ------
-    InputError
-        If none has.
+    """Which of the architectures has its layers in the order that a ``.caffemodel`` file lists; an InputError if none
+    has.
     """
     layers = list(read_layers(path))
-    for i, name in enumerate(candidates):
-        names = _modules(build(name, 1, {}))
+    unfit: Exception = AssertionError("there is no candidate")
+    for name in candidates:
         try:
-            _check_order(layers, list(names), path)
-        except InputError:
-            if i == len(candidates) - 1:
-                raise
-            continue
-        return name
-    raise AssertionError("there is no candidate")
+            _check_order(layers, _modules(build(name, 1, {})), path)
+            return name
+        except InputError as error:
+            unfit = error
+    raise unfit
 
 
 def _modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -88,27 +67,24 @@ def _modules(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def load_caffe_weights(model: nn.Module, path: Path) -> nn.Module:
-    """Put the weights of a ``.caffemodel`` file into a network of
-    :mod:`aopc.models.caffe.networks`, and return it in evaluation mode.
+    """Put the weights of a ``.caffemodel`` file into a network of :mod:`aopc.models.caffe.networks`, and return it in
+    evaluation mode.
 
     Raises
     ------
     InputError
-        If the file lacks a layer, has one too many, or one of another shape; if its values are not
-        finite; or if it lists pooling and normalisation in another order than the network has them,
-        which weights alone would not show.
+        If the file lacks a layer, has one too many, or one of another shape; if its values are not finite; or if it
+        lists pooling and normalisation in another order than the network has them, which weights alone would not
+        show.
     """
-    layers = list(read_layers(path))
-    modules = _modules(model)
-    _check_order(layers, list(modules), path)
+    layers, modules = list(read_layers(path)), _modules(model)
+    _check_order(layers, modules, path)
     blobs = weights_of(layers, path)
     learned = {n: m for n, m in modules.items() if isinstance(m, nn.Conv2d | nn.Linear)}
     missing = [name for name in learned if name not in blobs]
     surplus = [n for n in blobs if n not in learned and not n.startswith(_TRAINING_ONLY)]
     if missing or surplus:
-        raise InputError(
-            f"{path} is not of this network: it lacks {_some(missing)} and has {_some(surplus)}"
-        )
+        raise InputError(f"{path} is not of this network: it lacks {_some(missing)} and has {_some(surplus)}")
     with torch.no_grad():
         for name, module in learned.items():
             _fill(module, blobs[name], f"{path}: layer {name!r}")
@@ -116,37 +92,31 @@ def load_caffe_weights(model: nn.Module, path: Path) -> nn.Module:
 
 
 def _fill(module: nn.Conv2d | nn.Linear, blobs: list[NDArray[np.floating]], where: str) -> None:
-    parameters = [module.weight, *([module.bias] if module.bias is not None else [])]
+    parameters = list(module.parameters())
     if len(blobs) != len(parameters):
-        raise InputError(
-            f"{where} has {len(blobs)} arrays, but the network needs {len(parameters)}"
-        )
+        raise InputError(f"{where} has {len(blobs)} arrays, but the network needs {len(parameters)}")
     for parameter, values in zip(parameters, blobs, strict=True):
         wanted = tuple(parameter.shape)
         # Caffe before 2015 wrote every array with four dimensions, the first of them 1.
         spare = values.ndim - len(wanted)
         if spare < 0 or values.shape[spare:] != wanted or any(d != 1 for d in values.shape[:spare]):
-            raise InputError(
-                f"{where} has the shape {values.shape}, but the network needs {wanted}"
-            )
+            raise InputError(f"{where} has the shape {values.shape}, but the network needs {wanted}")
         if not np.isfinite(values).all():
             raise InputError(f"{where} has weights that are NaN or infinite: the file is damaged")
         parameter.copy_(torch.from_numpy(values.reshape(wanted)))
 
 
-def _check_order(layers: Iterable[CaffeLayer], names: list[str], path: Path) -> None:
+def _check_order(layers: Iterable[CaffeLayer], names: Iterable[str], path: Path) -> None:
     order = {name: i for i, name in enumerate(names)}
     listed = [x.name for x in layers if x.type in ("Pooling", "LRN") and x.name in order]
     for before, after in zip(listed, sorted(listed, key=order.__getitem__), strict=True):
         if before != after:
             raise InputError(
-                f"{path} has the layer {before!r} where the network has {after!r}: it is of another"
-                " architecture (caffenet pools before it normalises, alexnet after)"
+                f"{path} has the layer {before!r} where the network has {after!r}: it is of another architecture"
+                " (caffenet pools before it normalises, alexnet after)"
             )
 
 
 def _some(names: list[str]) -> str:
-    if not names:
-        return "nothing"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
+    return f"{', '.join(names[:3])}{more}" if names else "nothing"

@@ -1,7 +1,7 @@
 """Architectures: one module each.
 
-An architecture is a function ``architecture(*, classes, **settings) -> torch.nn.Module``; one that the
-pipeline trains is a ``torch.nn.Sequential``.
+An architecture is a function ``architecture(*, classes, **settings) -> torch.nn.Module``; one that the pipeline
+trains is a ``torch.nn.Sequential``.
 """
 
 #: Name → architecture, imported at its first use.

@@ -7,13 +7,10 @@ from torch import Tensor, nn
 class ChannelNorm(nn.LocalResponseNorm):
     """``torch.nn.LocalResponseNorm``, equal to it up to rounding.
 
-    The sum over neighbouring channels is a 1 × 1 convolution with a band of ones; torch's pooling over
-    a padded fifth axis takes longer than all convolutions of a small network together. The power of
-    Caffe's β = 3/4 is two square roots.
+    The sum over neighbouring channels is a 1 × 1 convolution with a band of ones; torch's pooling over a padded fifth
+    axis takes longer than all convolutions of a small network together. The power of Caffe's β = 3/4 is two square
+    roots.
     """
-
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__(size, alpha, beta, k)
 
     def forward(self, input: Tensor) -> Tensor:
         channels = input.shape[1]

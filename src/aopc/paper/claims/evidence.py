@@ -1,22 +1,20 @@
 """What the claims are read from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aopc.measures.statistics.hypotheses import Reading, mean_reading
 from aopc.measures.summary import Summary
 from aopc.perturbation.curves import Curves
 
 #: The paper's name of a data set → as it is printed, in the paper's order.
-PAPER_DATA: dict[str, str] = {
-    "sun397": "SUN397",
-    "ilsvrc2012": "ILSVRC2012",
-    "places205": "MIT Places",
-}
+PAPER_DATA: dict[str, str] = {"sun397": "SUN397", "ilsvrc2012": "ILSVRC2012", "places205": "MIT Places"}
+#: Measure of file size → format.
+FORMATS = {"png_kb": "PNG", "jpeg_kb": "JPEG"}
 
 
 class CannotReadError(Exception):
@@ -41,14 +39,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Training:
-    """AOPC (N, C) by the heatmaps' and in random order, and which of M test images are right (M, C),
-    at C points of a training (Figure 7).
+    """AOPC (N, C) by the heatmaps' and in random order, and which of M test images are right (M, C), at C points of a
+    training, after so many ``iterations`` (Figure 7).
     """
 
     title: str
     heatmap: NDArray[np.float64]
     random: NDArray[np.float64]
     correct: NDArray[np.bool_]
+    iterations: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,16 @@ class Evidence:
 
     Attributes
     ----------
-    panels
-        The panels that stand for the paper's data sets, by the paper's name for them.
-    titles
-        What they are called here, by the same.
-    controls
-        By the same: condition → explainer → curves, on some of the panel's images.
-    conservation
-        By the same: LRP explainer → (N,): Σ_p h_p / f(x) of each image.
+    panels, titles
+        The panels that stand for the paper's data sets, by the paper's name for them, and what they are called here.
+    controls, conservation
+        By the same: condition → explainer → curves, on some of the panel's images; LRP explainer → (N,): Σ_p h_p /
+        f(x) of each image.
     trainings
         By data set.
     specificity
-        Figure 3: method → (N,): similarity of each heatmap of the network without pooling to those of
-        the same class; None where there are no digits.
+        Figure 3: method → (N,): similarity of each heatmap of the network without pooling to those of the same class;
+        None where there are no digits.
     seed
         Of the bootstrap.
     """
@@ -82,32 +78,68 @@ class Evidence:
     specificity: Mapping[str, NDArray[np.float64]] | None
     seed: int
 
-    def some_panels(self, *wanted: str) -> dict[str, Summary]:
-        """The panels in the paper's order, or those ``wanted``.
+    def some_panels(self, *wanted: str) -> "list[OnPanel]":
+        """The panels in the paper's order, or those ``wanted``; CannotReadError if there is none."""
+        names = wanted or tuple(PAPER_DATA)
+        found = [OnPanel(self, p) for p in PAPER_DATA if p in self.panels and p in names]
+        if not found:
+            raise CannotReadError(f"no panel of this profile stands for {' or '.join(PAPER_DATA[n] for n in names)}")
+        return found
 
-        Raises
-        ------
-        CannotReadError
-            If there is none.
+
+@dataclass(frozen=True)
+class OnPanel:
+    """The evidence on the panel that stands for one of the paper's data sets."""
+
+    evidence: Evidence
+    data_set: str
+
+    @property
+    def summary(self) -> Summary:
+        return self.evidence.panels[self.data_set]
+
+    @property
+    def title(self) -> str:
+        return self.evidence.titles[self.data_set]
+
+    def require(self, *explainers: str) -> None:
+        """Raise CannotReadError unless there are curves of all these explainers."""
+        missing = [e for e in explainers if e not in self.summary.curves]
+        if missing:
+            raise CannotReadError(f"this profile has no heatmaps of {' and '.join(missing)}")
+
+    def ahead(self, first: str, second: str) -> NDArray[np.float64]:
+        """By how much AOPC of the first is above that of the second after each step, (N, L + 1), on the same images
+        under the same noise; CannotReadError if there are no curves of one.
         """
-        order = [p for p in PAPER_DATA if p in self.panels and (not wanted or p in wanted)]
-        if not order:
-            names = " or ".join(PAPER_DATA[w] for w in wanted or PAPER_DATA)
-            raise CannotReadError(f"no panel of this profile stands for {names}")
-        return {name: self.panels[name] for name in order}
+        self.require(first, second)
+        return self.summary.aopc_curves(first) - self.summary.aopc_curves(second)
 
-    def lead(self, panel: Summary, first: str, second: str) -> Reading:
-        """AOPC of the first is above that of the second, on the same images under the same noise."""
-        require(panel, first, second)
-        values = panel.aopc_curves(first)[:, -1] - panel.aopc_curves(second)[:, -1]
-        return mean_reading(f"{first} minus {second}, {self.name(panel)}", values, seed=self.seed)
+    def reading(
+        self, what: str, values: ArrayLike, bound: float = 0.0, side: Literal["above", "below"] = "above"
+    ) -> Reading:
+        """Of one value an image (:func:`mean_reading`)."""
+        what = f"{what}, {self.title}"
+        return mean_reading(what, values, seed=self.evidence.seed, bound=bound, side=side)
 
-    def name(self, panel: Summary) -> str:
-        return next(self.titles[k] for k, p in self.panels.items() if p is panel)
+    def lead(self, first: str, second: str) -> Reading:
+        """AOPC of the first is above that of the second after all steps."""
+        return self.reading(f"{first} minus {second}", self.ahead(first, second)[:, -1])
+
+    def complexity(self, measure: str, *explainers: str) -> list[NDArray[np.float64]]:
+        """One measure of several explainers' heatmaps, image by image; those of nothing are left out."""
+        table, found = self.summary.complexity, []
+        self.require(*explainers)
+        for explainer in explainers:
+            rows = table["explainer"] == explainer
+            values = table[measure][rows].astype(np.float64)
+            found.append(np.where(table["zero"][rows].astype(bool), np.nan, values))
+        whole = np.isfinite(found).all(axis=0)
+        if not whole.any():
+            raise CannotReadError(f"on every image of {self.title} one of the heatmaps is zero everywhere")
+        return [values[whole] for values in found]
 
 
-def require(panel: Summary, *explainers: str) -> None:
-    """Raise CannotReadError unless the panel has curves of all these explainers."""
-    missing = [e for e in explainers if e not in panel.curves]
-    if missing:
-        raise CannotReadError(f"this profile has no heatmaps of {' and '.join(missing)}")
+def with_interval(estimate: float, low: float, high: float) -> str:
+    """As a reader wants it."""
+    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")

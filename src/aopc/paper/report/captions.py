@@ -1,6 +1,7 @@
 """What each figure shows: in the paper, and what to look for here (captions.toml)."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,12 @@ class Caption:
     ----------
     stem
         Of its files; figures drawn once a data set have its name added after a hyphen.
-    title
-        With the paper's number, where it has one.
-    paper
-        What the paper shows there; empty for what is not in the paper.
     see
         What to look for, and how to read it.
     data
-        Its data, from reports/.
+        File below reports/.
+    paper
+        What the paper shows there; empty for what is not in the paper.
     claims
         The claims that it belongs to.
     """
@@ -30,11 +29,8 @@ class Caption:
     see: str
     data: str
     paper: str = ""
-    claims: tuple[str, ...] = ()
+    claims: Sequence[str] = ()
 
 
-_FILE = Path(__file__).with_name("captions.toml")
-CAPTIONS = tuple(
-    Caption(**{**entry, "claims": tuple(entry.get("claims", ()))})
-    for entry in tomllib.loads(_FILE.read_text(encoding="utf-8"))["caption"]
-)
+_TEXT = Path(__file__).with_name("captions.toml").read_text(encoding="utf-8")
+CAPTIONS = tuple(Caption(**entry) for entry in tomllib.loads(_TEXT)["caption"])

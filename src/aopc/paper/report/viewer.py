@@ -41,21 +41,16 @@ def heatmap_picture(heatmap: NDArray[np.floating]) -> str:
     values = np.nan_to_num(np.asarray(heatmap, dtype=np.float64))
     share = np.clip((values - low) / (high - low), 0, 1)
     palette = colormaps[colours](np.arange(256))[:, :3]
-    return picture(
-        np.round(share * 255).astype(np.uint8), colours=np.round(palette * 255).astype(np.uint8)
-    )
+    return picture(np.round(share * 255).astype(np.uint8), colours=np.round(palette * 255).astype(np.uint8))
 
 
 def as_pixels(values: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """From the model's input space (C, H, W) back to what an image file holds."""
     mean, std = (np.array(x)[:, None, None] for x in (preprocessing.mean, preprocessing.std))
-    pixels = np.clip((values * std + mean) / preprocessing.white * 255, 0, 255).round()
-    whole = pixels.astype(np.uint8)
+    whole = np.clip((values * std + mean) / preprocessing.white * 255, 0, 255).round().astype(np.uint8)
     if preprocessing.channels == "L":
         return whole[0]
-    return np.ascontiguousarray(
-        np.moveaxis(whole[::-1] if preprocessing.channels == "BGR" else whole, 0, -1)
-    )
+    return np.ascontiguousarray(np.moveaxis(whole[::-1] if preprocessing.channels == "BGR" else whole, 0, -1))
 
 
 def viewer_data(
@@ -73,54 +68,42 @@ def viewer_data(
 
     Parameters
     ----------
-    name, title
-        Of the panel.
-    protocol
-        Which determines orders and noise.
-    preprocessing
-        The network's.
-    pixels
-        (K, H, W, 3) or (K, H, W) uint8.
-    image_ids, classes
-        K names, and K names of the predicted classes.
+    name, title, protocol, preprocessing
+        Of the panel, and the network's; the protocol determines orders and noise.
+    pixels, image_ids, classes
+        (K, H, W, 3) or (K, H, W) uint8, K names, and K names of the predicted classes.
     heatmaps
         Explainer → (K, H, W).
     curves
-        Explainer → its curves in MoRF order, and those of random order; of the K images, first of
-        all. The first trajectory is shown, which belongs to the noise that is shown.
+        Explainer → its curves in MoRF order, and those of random order; of the K images, first of all. The first
+        trajectory is shown, which belongs to the noise that is shown.
     """
     height, width = pixels.shape[1:3]
     grid = Grid(height, width, protocol.region_size)
-    removal = removal_named(protocol.removal)
+    removal, values = removal_named(protocol.removal), preprocessing.value_range
     inputs = preprocessing.normalise(pixels)
     explainers = [e for e in curves if e == RANDOM or e in heatmaps]
     images = []
     for i, image_id in enumerate(image_ids):
         stream = Stream(protocol.seed, "noise", image_id, 0)
-        values, whole = preprocessing.value_range, np.ones((height, width), dtype=bool)
-        noise = (
-            removal(inputs[i], whole, values, stream)
-            if isinstance(removal, Imputer)
-            else removal(inputs[i], values, stream)
-        )
+        if isinstance(removal, Imputer):
+            noise = removal(inputs[i], np.ones((height, width), dtype=bool), values, stream)
+        else:
+            noise = removal(inputs[i], values, stream)
         shown = []
         for explainer in explainers:
-            curve = curves[explainer].logits[i, 0]
+            curve, maps = curves[explainer].logits[i, 0], heatmaps.get(explainer)
             if not np.isfinite(curve).all():
                 continue  # its heatmap was not finite, and has no order
-            if explainer == RANDOM:
+            if explainer == RANDOM or maps is None:
                 order = random_orders(grid, [image_id], 1, protocol.seed)[:, 0]
             else:
-                maps = np.nan_to_num(heatmaps[explainer][i : i + 1])
-                order = heatmap_orders(grid, maps, "morf", [image_id], protocol.seed)
-            ranks = ranks_of(order)[0]
+                order = heatmap_orders(grid, np.nan_to_num(maps[i : i + 1]), "morf", [image_id], protocol.seed)
             shown.append(
                 {
                     "name": explainer,
-                    "heatmap": heatmap_picture(heatmaps[explainer][i])
-                    if explainer in heatmaps
-                    else None,
-                    "ranks": base64.b64encode(ranks.astype("<u2").tobytes()).decode(),
+                    "heatmap": None if maps is None else heatmap_picture(maps[i]),
+                    "ranks": base64.b64encode(ranks_of(order)[0].astype("<u2").tobytes()).decode(),
                     "curve": [float(f"{v:.4g}") for v in curve],
                 }
             )

@@ -8,7 +8,6 @@ from aopc.base.provenance import file_hash
 from aopc.paper.folders import DATA, REPORTS
 from aopc.paper.publication import LOCK, publish_page
 from aopc.paper.readme import with_results
-from aopc.paper.report.page import LoggedRun
 from aopc.paper.tracking.pending import PENDING
 from aopc.paper.tracking.store import log_pending
 
@@ -28,6 +27,5 @@ def work(run: "StageRun", settings: "Settings") -> None:
             path.write_text(updated, encoding="utf-8")
     print(log_pending(PENDING, settings.raw, [PARAMS, LOCK]))
     # Its date, wall times and links differ from run to run, so it is no output that DVC keeps.
-    runs = [LoggedRun(found, link) for found, link in PENDING.last_runs()]
-    print(f"wrote {publish_page(settings, runs)}")
+    print(f"wrote {publish_page(settings, PENDING.last_runs())}")
     write_json(DATA / "published.json", {"results": file_hash(REPORTS / "metrics.json")})

@@ -6,8 +6,10 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from aopc.base.errors import InputError
+from aopc.base.files import atomic
 from aopc.base.provenance import git_commit, hardware, versions
 
 
@@ -17,14 +19,10 @@ class StageRun:
 
     Attributes
     ----------
-    name
-        Of the stage, with its matrix items.
-    params
-        Settings that the stage used.
-    metrics
-        Single numbers.
-    curves
-        Name → values by step.
+    name, params
+        Of the stage, with its matrix items; settings that it used.
+    metrics, curves
+        Single numbers, and values by step.
     artifacts
         Files to log, relative to the repository.
     tags
@@ -48,12 +46,22 @@ class StageRun:
     status: str = "RUNNING"
     tracked: bool = True
 
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
     def finish(self, status: str) -> None:
         """Note the end, the wall time and where it ran."""
-        self.end = time.time()
-        self.status = status
-        self.metrics["wall_seconds"] = self.end - self.start
+        self.end, self.status = time.time(), status
+        self.metrics["wall_seconds"] = self.seconds
         self.tags |= {"git_commit": git_commit(), **hardware(), **versions()}
+
+
+class LoggedRun(NamedTuple):
+    """The last run of a stage, and where MLflow shows it, if it does."""
+
+    run: StageRun
+    link: str | None
 
 
 class PendingRuns:
@@ -66,16 +74,11 @@ class PendingRuns:
         """Keep a note of a tracked run; where that fails, say so and go on."""
         if not run.tracked:
             return
-        name = f"{run.end:.6f}-{os.getpid()}.json"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            temporary = self._folder / f".{name}"
-            temporary.write_text(json.dumps(asdict(run)), encoding="utf-8")
-            temporary.rename(self._folder / name)
-        except OSError as error:
-            print(
-                f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr
-            )
+            with atomic(self._folder / f"{run.end:.6f}-{os.getpid()}.json") as path:
+                path.write_text(json.dumps(asdict(run)), encoding="utf-8")
+        except InputError as error:
+            print(f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr)
 
     def pending(self) -> list[tuple[Path, StageRun]]:
         """The notes that wait, oldest first; a file that is not a note is passed over by name."""
@@ -98,16 +101,12 @@ class PendingRuns:
         last.parent.mkdir(parents=True, exist_ok=True)
         last.write_text(json.dumps({"run": asdict(run), "link": link}), encoding="utf-8")
 
-    def last_runs(self) -> list[tuple[StageRun, str | None]]:
-        """The last successful run of each stage here, logged or not, and where MLflow shows it."""
-        found: dict[str, tuple[StageRun, str | None]] = {}
-        for path in sorted((self._folder / "last").glob("*.json")):
-            note = json.loads(path.read_text(encoding="utf-8"))
-            found[note["run"]["name"]] = (StageRun(**note["run"]), note["link"])
-        for _, run in self.pending():
-            found[run.name] = (run, None)
-        runs = [pair for pair in found.values() if pair[0].status == "FINISHED"]
-        return sorted(runs, key=lambda pair: pair[0].end)
+    def last_runs(self) -> list[LoggedRun]:
+        """The last successful run of each stage here, logged or not."""
+        notes = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((self._folder / "last").glob("*.json"))]
+        found = {note["run"]["name"]: LoggedRun(StageRun(**note["run"]), note["link"]) for note in notes}
+        found |= {run.name: LoggedRun(run, None) for _, run in self.pending()}
+        return sorted((r for r in found.values() if r.run.status == "FINISHED"), key=lambda r: r.run.end)
 
 
 #: The name of the whole pipeline's run.

@@ -1,6 +1,7 @@
 """Bring the pending runs to MLflow: a parent run a pipeline run, a child run a stage."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,63 +13,45 @@ from aopc.base.provenance import file_hash
 from aopc.paper.tracking.pending import PIPELINE, PendingRuns, StageRun
 
 EXPERIMENT = "aopc"
-DATABASE = Path("mlflow.db")
-ARTIFACTS = Path("mlartifacts")
+#: In the repository's root, for all profiles, unless MLFLOW_TRACKING_URI names another store.
+DATABASE, ARTIFACTS = Path("mlflow.db"), Path("mlartifacts")
 #: Where `make ui` shows the database.
 LOCAL_UI = "http://127.0.0.1:5000"
 
-
-def store_uri() -> str:
-    """MLFLOW_TRACKING_URI, or the database in the repository's root, for all profiles."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+#: A store that does not answer should cost seconds, not MLflow's default of many minutes.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
 
 
 def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence[Path]) -> str:
     """Log all waiting notes; those that were logged are removed from the pending.
 
-    Parameters
-    ----------
-    pending
-        The notes.
-    params
-        For the parent run.
-    files
-        For the parent run, too; their hashes become tags.
-
-    Returns
-    -------
-    A sentence on what was logged, or on what could not be and how to do it later. A store that
-    does not answer is no error.
+    ``params`` and ``files`` are for the parent run; the files' hashes become tags. Returns a sentence on what was
+    logged, or on what could not be and how to do it later: a store that does not answer is no error.
     """
     if not pending.pending():
         return "MLflow: nothing to log"
-    uri = store_uri()
-    # A store that does not answer should cost seconds, not MLflow's default of many minutes.
-    for name, value in (
-        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
-        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
-        ("MLFLOW_DISABLE_TELEMETRY", "true"),
-        ("DO_NOT_TRACK", "true"),
-    ):
+    for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+    lock = root() / ".cache" / "mlflow.lock"
     try:
+        lock.parent.mkdir(exist_ok=True)
         # Two processes that create the database at once would both fail.
-        with FileLock(_lock_file()):
+        with FileLock(lock):
             notes = pending.pending()
             _log(uri, pending, notes, params, [f for f in files if f.exists()])
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return (
-            f"MLflow: could not log {len(pending.pending())} runs to {uri} ({reason[:200]}); their notes are"
-            " kept, `aopc track` logs them later"
+            f"MLflow: could not log {len(pending.pending())} runs to {uri} ({reason[:200]}); their notes are kept,"
+            " `aopc track` logs them later"
         )
     return f"MLflow: logged {len(notes)} runs to {uri}; `make ui` shows them"
-
-
-def _lock_file() -> Path:
-    path = root() / ".cache" / "mlflow.lock"
-    path.parent.mkdir(exist_ok=True)
-    return path
 
 
 def _log(
@@ -80,38 +63,34 @@ def _log(
 ) -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        local = (root() / ARTIFACTS).as_uri() if uri.startswith("sqlite:") else None
-        # Otherwise MLflow's page takes the experiment for one on language models.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        experiment_id = client.create_experiment(EXPERIMENT, artifact_location=local, tags=kind)
-    else:
-        experiment_id = experiment.experiment_id
-    runs = [run for _, run in notes]
+    client, runs = MlflowClient(tracking_uri=uri), [run for _, run in notes]
+    experiment_id = _experiment(client, uri)
+    claims = {k: v for run in runs if run.name == "claims" for k, v in run.metrics.items()}
+    hashes = {f"hash_{f.name}": file_hash(f) for f in files}
     parent = StageRun(
         name=PIPELINE,
         params=dict(params),
-        metrics={"stages": float(len(runs)), "stage_seconds": sum(r.end - r.start for r in runs)},
+        metrics={"stages": float(len(runs)), "stage_seconds": sum(r.seconds for r in runs), **claims},
         artifacts=[str(f) for f in files] + [a for r in runs for a in r.artifacts],
-        tags={
-            **runs[-1].tags,
-            "profile": profile(),
-            **{f"hash_{f.name}": file_hash(f) for f in files},
-        },
+        tags={**runs[-1].tags, "profile": profile(), **hashes},
         start=min(r.start for r in runs),
         end=max(r.end for r in runs),
         status="FINISHED" if all(r.status == "FINISHED" for r in runs) else "FAILED",
     )
-    for run in runs:
-        if run.name == "claims":
-            parent.metrics |= run.metrics
     parent_id = _log_run(client, experiment_id, parent, None)
     pending.keep(parent, _link(uri, experiment_id, parent_id))
     for path, run in notes:
         run_id = _log_run(client, experiment_id, run, parent_id)
         pending.logged(path, run, _link(uri, experiment_id, run_id))
+
+
+def _experiment(client: Any, uri: str) -> str:
+    if (experiment := client.get_experiment_by_name(EXPERIMENT)) is not None:
+        return str(experiment.experiment_id)
+    local = (root() / ARTIFACTS).as_uri() if uri.startswith("sqlite:") else None
+    # Otherwise MLflow's page takes the experiment for one on language models.
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(EXPERIMENT, artifact_location=local, tags=kind))
 
 
 def _link(uri: str, experiment_id: str, run_id: str) -> str:
@@ -124,27 +103,24 @@ def _log_run(client: Any, experiment_id: str, run: StageRun, parent_id: str | No
     from mlflow.entities import Metric, Param
 
     started, ended = int(run.start * 1000), int(run.end * 1000)
-    tags = {"mlflow.runName": run.name, **run.tags}
-    if parent_id is not None:
-        tags["mlflow.parentRunId"] = parent_id
-    created = client.create_run(experiment_id, start_time=started, tags=tags)
-    run_id: str = created.info.run_id
-    metrics = [Metric(_key(k), float(v), ended, 0) for k, v in run.metrics.items()]
-    for name, values in run.curves.items():
-        metrics += [Metric(_key(name), float(v), ended, step) for step, v in enumerate(values)]
-    settings = [Param(_key(k), str(v)[:5000]) for k, v in _flat(run.params)]
-    for start in range(0, len(metrics), 1000):
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    for start in range(0, len(settings), 100):
-        client.log_batch(run_id, params=settings[start : start + 100])
+    tags = run.tags if parent_id is None else {**run.tags, "mlflow.parentRunId": parent_id}
+    created = client.create_run(experiment_id, started, tags, run_name=run.name)
+    run_id = str(created.info.run_id)
+    curves = [*((name, [value]) for name, value in run.metrics.items()), *run.curves.items()]
+    client.log_batch(
+        run_id,
+        metrics=[Metric(_key(name), float(v), ended, step) for name, vs in curves for step, v in enumerate(vs)],
+        params=[Param(_key(name), str(value)[:5000]) for name, value in _flat(run.params)],
+    )
     for name in dict.fromkeys(run.artifacts):
         if Path(name).exists():
-            client.log_artifact(run_id, name, _folder_of(name))
+            folder = Path(name).parent.as_posix()
+            client.log_artifact(run_id, name, None if folder == "." else folder)
     client.set_terminated(run_id, status=run.status, end_time=ended)
     return run_id
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")
@@ -154,9 +130,4 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _key(name: str) -> str:
     """A name as MLflow allows it: letters, digits and _ - . / : only."""
-    return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in name)
-
-
-def _folder_of(name: str) -> str | None:
-    folder = Path(name).parent.as_posix()
-    return None if folder == "." else folder
+    return re.sub(r"[^\w./: -]", "_", name)

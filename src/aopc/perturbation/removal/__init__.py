@@ -7,22 +7,11 @@ from aopc.perturbation.removal.fills import blur, dirichlet, mean, uniform
 __all__ = ["FILLS", "REMOVALS", "Fill", "Imputer", "Removal", "removal_named"]
 
 #: Those that the journal version of the paper compares.
-FILLS: dict[str, Fill] = {
-    "uniform": uniform,
-    "dirichlet": dirichlet,
-    "mean": mean,
-    "blur": blur,
-}
+FILLS: dict[str, Fill] = {"uniform": uniform, "dirichlet": dirichlet, "mean": mean, "blur": blur}
 #: Name → removal.
 REMOVALS: dict[str, Removal] = {**FILLS}
 
 
 def removal_named(removal: str | Removal) -> Removal:
-    """A removal by its name or dotted path; a function is itself.
-
-    Raises
-    ------
-    InputError
-        If there is none of this name.
-    """
+    """A removal by its name or dotted path, InputError if there is none; a function is itself."""
     return resolve("removal", REMOVALS, removal) if isinstance(removal, str) else removal

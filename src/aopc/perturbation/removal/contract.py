@@ -10,9 +10,9 @@ from aopc.base.errors import InputError
 from aopc.base.random import Stream
 from aopc.perturbation.value_range import Image, ValueRange
 
-#: (image (C, H, W) in the model's input space, its value range, random stream) → a replacement image. A
-#: region's new pixels are cut from it, so they do not depend on the order in which regions are
-#: removed, and all explainers meet the same ones.
+#: (image (C, H, W) in the model's input space, its value range, random stream) → a replacement image. A region's
+#: new pixels are cut from it, so they do not depend on the order in which regions are removed, and all explainers
+#: meet the same ones.
 Fill = Callable[[Image, ValueRange, Stream], Image]
 
 
@@ -23,22 +23,14 @@ class Imputer:
     Attributes
     ----------
     impute
-        (image (C, H, W), removed (H, W) bool, value range, random stream) → the image with the removed
-        pixels replaced and all others as they were. The stream is the same at each step.
+        (image (C, H, W), removed (H, W) bool, value range, random stream) → the image with the removed pixels
+        replaced and all others as they were. The stream is the same at each step.
     """
 
     impute: Callable[[Image, NDArray[np.bool_], ValueRange, Stream], Image]
 
-    def __call__(
-        self, image: Image, removed: NDArray[np.bool_], values: ValueRange, stream: Stream
-    ) -> Image:
-        """The imputed image; pixels that are left are taken from the original.
-
-        Raises
-        ------
-        InputError
-            If the shape is another.
-        """
+    def __call__(self, image: Image, removed: NDArray[np.bool_], values: ValueRange, stream: Stream) -> Image:
+        """The imputed image, InputError if its shape is another; pixels that are left are taken from the original."""
         # Copies, since a user's function may write into what it is given.
         found = np.asarray(self.impute(image.copy(), removed.copy(), values, stream))
         return np.where(removed, checked_shape(found, image), image).astype(np.float32)
@@ -50,7 +42,5 @@ Removal = Fill | Imputer
 def checked_shape(replacement: Image, image: Image) -> Image:
     """What a removal gave, if it is of the image's shape; else InputError."""
     if replacement.shape != image.shape:
-        raise InputError(
-            f"the removal must return an image of shape {image.shape}; it returned {replacement.shape}"
-        )
+        raise InputError(f"the removal must return an image of shape {image.shape}; it returned {replacement.shape}")
     return replacement

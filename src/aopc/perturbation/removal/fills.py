@@ -17,9 +17,9 @@ def uniform(image: Image, values: ValueRange, stream: Stream) -> Image:
 def dirichlet(image: Image, values: ValueRange, stream: Stream) -> Image:
     """Each pixel's colour from a flat Dirichlet distribution.
 
-    The channels are the first C of C + 1 components with concentration 1, as fractions of the
-    value range: all colours with Σ_c v_c ≤ 1 are equally likely. The journal version names the
-    distribution without its parameters; this is our reading.
+    The channels are the first C of C + 1 components with concentration 1, as fractions of the value range: all
+    colours with Σ_c v_c ≤ 1 are equally likely. The journal version names the distribution without its parameters;
+    this is our reading.
     """
     channels, height, width = image.shape
     draws = -np.log1p(-stream.uniform((channels + 1, height, width)).astype(np.float64))
