@@ -78,14 +78,8 @@ def _torchvision(name: str) -> Callable[[], nn.Module]:
 #: The paper's network, three of torchvision's, and the one of the offline default (params.yaml).
 NETWORKS = {
     "caffenet": Subject(_caffenet, 227, 9, full=(1, 5, 100), incremental=(12, 10, 30), rounds=3),
-    "squeezenet": Subject(
-        _torchvision("squeezenet1_0"), 227, 9, full=(1, 2, 100), incremental=(3, 10, 30), rounds=4
-    ),
-    "vgg16": Subject(
-        _torchvision("vgg16"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 40), rounds=2
-    ),
-    "resnet50": Subject(
-        _torchvision("resnet50"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 10), rounds=4
-    ),
+    "squeezenet": Subject(_torchvision("squeezenet1_0"), 227, 9, full=(1, 2, 100), incremental=(3, 10, 30), rounds=4),
+    "vgg16": Subject(_torchvision("vgg16"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 40), rounds=2),
+    "resnet50": Subject(_torchvision("resnet50"), 224, 9, full=(1, 1, 100), incremental=(2, 8, 10), rounds=4),
     "small": Subject(_small, 64, 4, full=(32, 4, 100), incremental=(64, 10, 40)),
 }

@@ -37,9 +37,7 @@ _HOPELESS = 0.6
 class Raw:
     """The network's own batched forward pass on one batch that stays where it is."""
 
-    def __init__(
-        self, model: nn.Module, subject: Subject, device: str, size: int, layout: Any, dtype: Any
-    ) -> None:
+    def __init__(self, model: nn.Module, subject: Subject, device: str, size: int, layout: Any, dtype: Any) -> None:
         self._model, self._dtype, self._device = model, dtype, device
         self.size, self.layout = size, layout
         self._batch = subject.images(size).to(device, memory_format=layout)
@@ -91,9 +89,7 @@ def best_raw(model: nn.Module, subject: Subject, device: str, dtype: Any = None)
 class Engine:
     """:func:`aopc.perturbation_curves` on a job."""
 
-    def __init__(
-        self, model: nn.Module, subject: Subject, job: tuple[int, int, int], **options: Any
-    ) -> None:
+    def __init__(self, model: nn.Module, subject: Subject, job: tuple[int, int, int], **options: Any) -> None:
         count, self._repeats, self._steps = job
         self._model, self._subject, self._options = model, subject, options
         self._images = subject.images(count)

@@ -32,18 +32,12 @@ def main() -> None:
     """Read the newest parent run and its children."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(
-        f"sqlite:///{sys.argv[1] if len(sys.argv) > 1 else HERE.parent / 'mlflow.db'}"
-    )
+    client = MlflowClient(f"sqlite:///{sys.argv[1] if len(sys.argv) > 1 else HERE.parent / 'mlflow.db'}")
     experiments = [e.experiment_id for e in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=1000, order_by=["attribute.start_time DESC"])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     whole = max(parents, key=lambda r: sum(_is_child(c, r) for c in runs))
-    stages = {
-        r.info.run_name: (r.info.end_time - r.info.start_time) / 1000
-        for r in runs
-        if _is_child(r, whole)
-    }
+    stages = {r.info.run_name: (r.info.end_time - r.info.start_time) / 1000 for r in runs if _is_child(r, whole)}
     kinds: dict[str, float] = defaultdict(float)
     for name, seconds in stages.items():
         kinds[KINDS.get(name.partition("@")[0], "other")] += seconds

@@ -80,9 +80,7 @@ def heatmaps() -> list[str]:
         cells = []
         for name, device in columns:
             got = found[name][device]["passes"].get(label)
-            cells.append(
-                f"{got['median']:.2f} [{got['low']:.2f}, {got['high']:.2f}]" if got else "–"
-            )
+            cells.append(f"{got['median']:.2f} [{got['low']:.2f}, {got['high']:.2f}]" if got else "–")
         rows.append([label, *cells])
     return [*lines, *table(["explainer", *(f"{n}, {DEVICES[d]}" for n, d in columns)], rows)]
 
@@ -139,10 +137,7 @@ def tolerance() -> list[str]:
     covered = [
         [
             name,
-            *(
-                f"{by[k]['coverage']:.3f} ({by[k]['images_used']:.0f})"
-                for k in ("40", "100", "300")
-            ),
+            *(f"{by[k]['coverage']:.3f} ({by[k]['images_used']:.0f})" for k in ("40", "100", "300")),
         ]
         for name, by in found["coverage"].items()
     ]

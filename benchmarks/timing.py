@@ -76,16 +76,11 @@ def machine(device: str) -> dict[str, Any]:
     else:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-        hardware = (
-            f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
-        )
+        hardware = f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
     return {
         "hardware": hardware,
         "versions": {
             "python": platform.python_version(),
-            **{
-                name: version(name)
-                for name in ("torch", "torchvision", "zennit", "captum", "quantus")
-            },
+            **{name: version(name) for name in ("torch", "torchvision", "zennit", "captum", "quantus")},
         },
     }

@@ -34,9 +34,7 @@ def build(path: Path, images: Path, size: float, compress: bool) -> int:
     contents = [folder.path(i).read_bytes() for i in folder.ids]
     categories = [*SHARED, "airplane_cabin", "cathedral/indoor"]
     count = written = 0
-    with tarfile.open(
-        path, "w:gz" if compress else "w", **({"compresslevel": 1} if compress else {})
-    ) as tar:  # type: ignore[call-overload]
+    with tarfile.open(path, "w:gz" if compress else "w", **({"compresslevel": 1} if compress else {})) as tar:  # type: ignore[call-overload]
         while written < size:
             content = contents[count % len(contents)]
             category = categories[count % len(categories)]
@@ -96,9 +94,7 @@ def main() -> None:
         found = json.loads(done.stdout)
     kind = "tar.gz" if options.compress else "tar"
     print(f"archive: {kind}, {size / 1e9:.2f} GB, {count} images")
-    print(
-        f"unpack {COUNT}: {found['seconds']:.1f} s, peak memory {found['peak_mb']:.0f} MB", end=" "
-    )
+    print(f"unpack {COUNT}: {found['seconds']:.1f} s, peak memory {found['peak_mb']:.0f} MB", end=" ")
     print(f"(of which {found['before_mb']:.0f} MB before it started)")
     print(f"only reading it: {reading:.1f} s; ratio {found['seconds'] / reading:.2f}")
 

@@ -13,8 +13,7 @@ def both(model: nn.Module, x: torch.Tensor, **options: object) -> tuple[np.ndarr
     """Logits computed incrementally (whether that pays or not) and by full passes."""
     common = dict(region_size=3, steps=6, repeats=2, batch_size=5, targets=[0] * len(x)) | options
     found = [
-        aopc.perturbation_curves(model, x, x.sum(1), incremental=incremental, **common)
-        for incremental in (True, False)
+        aopc.perturbation_curves(model, x, x.sum(1), incremental=incremental, **common) for incremental in (True, False)
     ]
     return found[0].logits, found[1].logits
 

@@ -41,9 +41,7 @@ def small_network(*, bias: bool = True, lrn: bool = True, seed: int = 0) -> nn.S
     return nn.Sequential(*layers).eval()
 
 
-def convolutional_network(
-    stride: int, padding: int, groups: int, bias: bool, seed: int
-) -> nn.Sequential:
+def convolutional_network(stride: int, padding: int, groups: int, bias: bool, seed: int) -> nn.Sequential:
     """Every layer that the backward rules know, in float64; 3 × 9 × 9."""
     torch.manual_seed(seed)
     first = nn.Conv2d(3, 6, 3, stride=stride, padding=padding, bias=bias)

@@ -23,9 +23,7 @@ def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (60, 40), see
     """A file of random pixels."""
     rng = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).convert(mode).save(
-        path
-    )
+    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).convert(mode).save(path)
     return path
 
 

@@ -21,9 +21,7 @@ class Step:
     winners: np.ndarray | None = None
 
 
-def convolution_matrix(
-    layer: nn.Conv2d, shape: tuple[int, ...]
-) -> tuple[np.ndarray, tuple[int, ...]]:
+def convolution_matrix(layer: nn.Conv2d, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
     channels, height, width = shape
     weight = layer.weight.detach().double().numpy()
     out, per_group, kh, kw = weight.shape
@@ -58,9 +56,7 @@ def max_pool(layer: nn.MaxPool2d, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
         for r in range(oh):
             for q in range(ow):
                 cells = [
-                    (i, j)
-                    for i in range(r * s, min(r * s + k, height))
-                    for j in range(q * s, min(q * s + k, width))
+                    (i, j) for i in range(r * s, min(r * s + k, height)) for j in range(q * s, min(q * s + k, width))
                 ]
                 best = max(cells, key=lambda ij: x[c, ij[0], ij[1]])
                 y[c, r, q] = x[c, best[0], best[1]]
@@ -189,9 +185,7 @@ def _lrn(step: Step, relevance: np.ndarray) -> np.ndarray:
     return result
 
 
-def lrp(
-    model: nn.Sequential, image: np.ndarray, target: int, rule: str, **settings: float
-) -> np.ndarray:
+def lrp(model: nn.Sequential, image: np.ndarray, target: int, rule: str, **settings: float) -> np.ndarray:
     """The relevance of each input, (C, H, W), by the rule "epsilon" or "alpha_beta"."""
     steps = forward(model, image)
     relevance = _start(steps, target)

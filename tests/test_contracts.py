@@ -74,11 +74,7 @@ def test_types_are_checked_by_the_same_names() -> None:
     """The lazy table, and the imports that type checkers and editors read in its place."""
     assert aopc.__file__
     tree = ast.parse(Path(aopc.__file__).read_text(encoding="utf-8"))
-    (block,) = (
-        node
-        for node in tree.body
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    )
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     said: dict[str, str] = {}
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)

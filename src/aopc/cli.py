@@ -44,15 +44,11 @@ def _evaluation(
     preprocessing: Annotated[
         str | None, Option(help="imagenet (torchvision's) or caffe; default: by the weights.")
     ] = None,
-    explainers: Annotated[
-        str, Option(help="Names with commas between them, package.module:function, or all.")
-    ] = "all",
+    explainers: Annotated[str, Option(help="Names with commas between them, package.module:function, or all.")] = "all",
     limit: Annotated[int | None, Option(help="A seeded random sample of so many.")] = None,
     first: Annotated[int | None, Option(help="The first so many by name.")] = None,
     protocol: Annotated[str, Option(help="samek2016 or tnnls2017 (LeRF and other removals too).")] = "samek2016",
-    region_size: Annotated[
-        int | None, Option(help="Side of a region in pixels; default: the protocol's, 9.")
-    ] = None,
+    region_size: Annotated[int | None, Option(help="Side of a region in pixels; default: the protocol's, 9.")] = None,
     steps: Annotated[int | None, Option(help="Regions to remove, one a step; default: 100.")] = None,
     repeats: Annotated[int | None, Option(help="Repeats with fresh noise; default: 10.")] = None,
     random_orders: Annotated[
@@ -66,9 +62,7 @@ def _evaluation(
     seed: Annotated[int, Option(help="Of the sample, the noise and the bootstrap.")] = 0,
     name: Annotated[str | None, Option(help="Of the data set; default: the folder's.")] = None,
     device: Annotated[str | None, Option(help="cpu, cuda, …; default: the best.")] = None,
-    batch_size: Annotated[
-        int | None, Option(min=1, help="Images a forward pass; default: by size and device.")
-    ] = None,
+    batch_size: Annotated[int | None, Option(min=1, help="Images a forward pass; default: by size and device.")] = None,
     dtype: Annotated[str, Option(help="float32, tf32 (on GPUs that have it) or bfloat16.")] = "float32",
     arithmetic: Annotated[str | None, _renamed("--dtype")] = None,
 ) -> "Evaluation":
@@ -147,9 +141,7 @@ def evaluate(
     try:
         outcome = run(replace(evaluation, tolerance=tolerance), out)
     except torch.OutOfMemoryError as error:
-        raise InputError(
-            "out of memory on the GPU: give a smaller --batch-size; what is finished is kept"
-        ) from error
+        raise InputError("out of memory on the GPU: give a smaller --batch-size; what is finished is kept") from error
     for warning in outcome.warnings:
         print(f"aopc: {warning}", file=sys.stderr)
     print(f"{outcome_table(outcome)}\nwrote {out}")

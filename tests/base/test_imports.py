@@ -97,9 +97,7 @@ def test_data_files_beside_the_module_count(write: Write) -> None:
             "none.csv": "elsewhere",
         }
     )
-    assert reached("aopc.room.a") == (
-        *["__init__.py", "room/__init__.py", "room/a.py", "room/page.html.j2"],
-    )
+    assert reached("aopc.room.a") == (*["__init__.py", "room/__init__.py", "room/a.py", "room/page.html.j2"],)
 
 
 def test_the_engine_does_not_depend_on_what_explains_or_what_is_drawn() -> None:

@@ -46,9 +46,7 @@ def test_frames_in_a_file_are_those_in_memory_and_found_again(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_frames_of_different_sizes_are_refused_and_nothing_stays(
-    tmp_path: Path, in_memory: bool
-) -> None:
+def test_frames_of_different_sizes_are_refused_and_nothing_stays(tmp_path: Path, in_memory: bool) -> None:
     for name, size in (("a.png", (60, 40)), ("b.png", (50, 40))):
         picture(tmp_path / "images" / name, size=size)
     folder = image_folder(tmp_path / "images")

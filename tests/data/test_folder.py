@@ -117,9 +117,7 @@ def test_a_wrong_exif_tag_does_not_hide_the_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "I;16"])
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_orientation_is_applied_in_every_mode(
-    tmp_path: Path, name: str, mode: str, orientation: int
-) -> None:
+def test_orientation_is_applied_in_every_mode(tmp_path: Path, name: str, mode: str, orientation: int) -> None:
     if name == "a.jpg" and mode in ("RGBA", "I;16"):
         pytest.skip("JPEG has no such mode")
     left_is_bright = np.zeros((16, 32), np.uint8)

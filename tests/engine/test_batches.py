@@ -25,9 +25,7 @@ def test_curves_do_not_depend_on_batches_or_shards(batch_size: int, split: int, 
     options = dict(region_size=3, steps=7, repeats=3, order=order, seed=5, value_range=RANGE)
     whole = aopc.perturbation_curves(model, x, x.sum(1), image_ids=ids, batch_size=7, **options)
     parts = [
-        aopc.perturbation_curves(
-            model, x[part], x[part].sum(1), image_ids=ids[part], batch_size=batch_size, **options
-        )
+        aopc.perturbation_curves(model, x[part], x[part].sum(1), image_ids=ids[part], batch_size=batch_size, **options)
         for part in (slice(split, 4), slice(0, split))
     ]
     logits = np.concatenate([parts[1].logits, parts[0].logits])
@@ -59,9 +57,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(
     model[9] = narrow
     told: list[float] = []
     with caplog.at_level(logging.WARNING, "aopc"):
-        found = aopc.perturbation_curves(
-            model, x, x.sum(1), [0] * 7, **options, batch_size=13, progress=told.append
-        )
+        found = aopc.perturbation_curves(model, x, x.sum(1), [0] * 7, **options, batch_size=13, progress=told.append)
     np.testing.assert_allclose(found.logits, expected.logits, atol=1e-6)
     assert Narrow.largest == 3
     assert sum(told) == 7
@@ -74,6 +70,4 @@ def test_other_errors_are_not_taken_for_missing_memory() -> None:
             raise RuntimeError("no such thing")
 
     with pytest.raises(RuntimeError, match="no such thing"):
-        aopc.perturbation_curves(
-            Fails(), images(1, 8, 8), images(1, 8, 8).sum(1), [0], region_size=2, steps=2
-        )
+        aopc.perturbation_curves(Fails(), images(1, 8, 8), images(1, 8, 8).sum(1), [0], region_size=2, steps=2)

@@ -37,9 +37,7 @@ def test_full_passes_are_used_where_a_step_costs_as_much() -> None:
 
 
 @pytest.mark.usefixtures("always")
-def test_a_wrong_plan_is_noticed(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_plan_is_noticed(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first results are compared with the model's own full pass."""
     monkeypatch.setattr(Spans, "through", lambda self, slide, length: _half(self, length))
     model, x = small_network(), images(2, 13, 13)

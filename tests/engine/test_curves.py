@@ -57,9 +57,7 @@ def test_a_step_changes_one_region_and_all_steps_change_all(
     seen = torch.cat(model.seen)
     assert len(seen) == grid.count + 1
     torch.testing.assert_close(seen[0], x[0], rtol=0, atol=0)
-    replacement = torch.from_numpy(
-        REMOVALS[removal](x[0].numpy(), RANGE, Stream(seed, "noise", "0", 0))
-    )
+    replacement = torch.from_numpy(REMOVALS[removal](x[0].numpy(), RANGE, Stream(seed, "noise", "0", 0)))
     torch.testing.assert_close(seen[-1], replacement, rtol=0, atol=0)
     changed_before: set[int] = set()
     for before, after in pairwise(seen):
@@ -87,9 +85,7 @@ def test_linear_model_follows_its_closed_form() -> None:
     """E f(x⁽ᵏ⁾) = f(x) − Σ_removed w_p (x_p − mean of the range); checked to five standard errors."""
     model, x, repeats = Recorder((6, 6), classes=1), images(1, 6, 6), 400
     grid = Grid(6, 6, 2)
-    curves = aopc.perturbation_curves(
-        model, x, x.sum(1), region_size=2, steps=9, repeats=repeats, value_range=RANGE
-    )
+    curves = aopc.perturbation_curves(model, x, x.sum(1), region_size=2, steps=9, repeats=repeats, value_range=RANGE)
     order = heatmap_orders(grid, x.sum(1).numpy(), "morf", ["0"], 0)[0]
     low, high = (np.array(v)[:, None, None] for v in (RANGE.low, RANGE.high))
     weight = model.layer.weight.detach().numpy().reshape(3, 6, 6)
@@ -106,9 +102,7 @@ def test_linear_model_follows_its_closed_form() -> None:
 
 def test_linear_model_with_mean_removal_is_exact() -> None:
     model, x = Recorder((4, 4), classes=1), images(1, 4, 4)
-    curves = aopc.perturbation_curves(
-        model, x, x.sum(1), region_size=2, steps=4, repeats=1, removal="mean"
-    )
+    curves = aopc.perturbation_curves(model, x, x.sum(1), region_size=2, steps=4, repeats=1, removal="mean")
     with torch.no_grad():
         grey = float(model(x.mean(dim=(2, 3), keepdim=True).expand_as(x)))
     assert curves.logits[0, 0, 4] == pytest.approx(grey, abs=1e-5)
@@ -128,9 +122,7 @@ def test_explainers_meet_the_same_noise() -> None:
 
 def test_random_baseline_averages_several_orders() -> None:
     model, x = Recorder((8, 8)), images(1, 8, 8)
-    curves = aopc.perturbation_curves(
-        model, x, order="random", region_size=2, steps=4, repeats=2, orders_per_image=6
-    )
+    curves = aopc.perturbation_curves(model, x, order="random", region_size=2, steps=4, repeats=2, orders_per_image=6)
     assert curves.logits.shape == (1, 6, 5)
     assert len(np.unique(curves.logits[0, :, 2])) == 6
     assert curves.forwards == 1 + 6 * 4 == sum(len(s) for s in model.seen) - 1  # and the prediction
@@ -138,9 +130,7 @@ def test_random_baseline_averages_several_orders() -> None:
 
 def test_random_orders_meet_each_noise_equally_often() -> None:
     model, x = Recorder((8, 8)), images(1, 8, 8)
-    curves = aopc.perturbation_curves(
-        model, x, order="random", region_size=2, steps=16, repeats=2, orders_per_image=3
-    )
+    curves = aopc.perturbation_curves(model, x, order="random", region_size=2, steps=16, repeats=2, orders_per_image=3)
     ends = curves.logits[0, :, -1]  # all is noise at the end: one value for each noise
     assert ends.shape == (4,)
     assert len(np.unique(ends.round(4))) == 2
@@ -152,8 +142,7 @@ def test_steps_are_those_of_one_trajectory() -> None:
     model, x = small_network(), images(1, 13, 13)
     lengths = [3, 9, 25]
     curves = [
-        aopc.perturbation_curves(model, x, x.sum(1), [0], region_size=3, steps=n, repeats=2).logits
-        for n in lengths
+        aopc.perturbation_curves(model, x, x.sum(1), [0], region_size=3, steps=n, repeats=2).logits for n in lengths
     ]
     for short, long in pairwise(curves):
         np.testing.assert_allclose(short, long[:, :, : short.shape[2]], atol=1e-6)
@@ -329,20 +318,14 @@ def test_nan_in_the_models_output_names_the_image() -> None:
 @pytest.mark.usefixtures("always")
 def test_outputs_of_another_shape_are_said_with_targets_too() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1)).eval()
-    with pytest.raises(
-        aopc.InputError, match=r"must return class scores of shape \(batch, classes\)"
-    ):
-        aopc.perturbation_curves(
-            model, images(1, 20, 20), images(1, 20, 20).sum(1), [0], region_size=3, steps=2
-        )
+    with pytest.raises(aopc.InputError, match=r"must return class scores of shape \(batch, classes\)"):
+        aopc.perturbation_curves(model, images(1, 20, 20), images(1, 20, 20).sum(1), [0], region_size=3, steps=2)
 
 
 def test_a_protocol_stands_for_its_settings(network: nn.Module) -> None:
     x = images(2, 13, 13)
     protocol = aopc.Protocol(3, 5, 2, removal="mean", seed=4)
-    plain = aopc.perturbation_curves(
-        network, x, x.sum(1), region_size=3, steps=5, repeats=2, removal="mean", seed=4
-    )
+    plain = aopc.perturbation_curves(network, x, x.sum(1), region_size=3, steps=5, repeats=2, removal="mean", seed=4)
     whole = aopc.perturbation_curves(network, x, x.sum(1), protocol=protocol)
     np.testing.assert_array_equal(whole.logits, plain.logits)
     # Single settings stand above it.
@@ -376,9 +359,7 @@ def test_a_protocol_stands_for_its_settings(network: nn.Module) -> None:
     ],
 )
 @pytest.mark.parametrize("order", ["morf", "random"])
-def test_settings_that_are_not_the_engines_are_said(
-    network: nn.Module, change: dict, said: str, order: str
-) -> None:
+def test_settings_that_are_not_the_engines_are_said(network: nn.Module, change: dict, said: str, order: str) -> None:
     x = images(2, 13, 13)
     options = {"region_size": 3, "steps": 1, "repeats": 1, "order": order} | change
     heatmaps: object = x.sum(1)
@@ -395,6 +376,4 @@ def test_settings_that_are_not_the_engines_are_said(
 def test_rankings_have_their_own_orders(network: nn.Module, change: dict) -> None:
     rankings = {"a": Ranking.at_random(Grid(13, 13, 3), ["0", "1"], 1, 1, 0)}
     with pytest.raises(aopc.InputError, match="leave out order and orders_per_image"):
-        aopc.perturbation_curves(
-            network, images(2, 13, 13), rankings, region_size=3, steps=1, repeats=1, **change
-        )
+        aopc.perturbation_curves(network, images(2, 13, 13), rankings, region_size=3, steps=1, repeats=1, **change)

@@ -24,9 +24,7 @@ HALVES = LabelMap(np.repeat([[0, 1, 1, 2]], 6, axis=0))
 def copying(fill: Fill) -> aopc.Imputer:
     """Replaces what is removed by what the fill draws from the same stream."""
 
-    def impute(
-        image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream
-    ) -> np.ndarray:
+    def impute(image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream) -> np.ndarray:
         return np.where(removed, fill(image, values, stream), image)
 
     return aopc.Imputer(impute)
@@ -50,13 +48,9 @@ def test_an_imputer_that_copies_a_fill_has_its_curves(fill: str, order: str, see
     model, x = small_network(), images(3, 13, 13, seed)
     options = dict(targets=[0, 1, 2], region_size=3, steps=25, repeats=2, order=order, seed=seed)
     options |= dict(value_range=RANGE, image_ids=["a", "b", "c"])
-    ours = aopc.perturbation_curves(
-        model, x, x.sum(1), removal=copying(FILLS[fill]), batch_size=7, **options
-    )
+    ours = aopc.perturbation_curves(model, x, x.sum(1), removal=copying(FILLS[fill]), batch_size=7, **options)
     for incremental in (True, False):
-        theirs = aopc.perturbation_curves(
-            model, x, x.sum(1), removal=fill, incremental=incremental, **options
-        )
+        theirs = aopc.perturbation_curves(model, x, x.sum(1), removal=fill, incremental=incremental, **options)
         np.testing.assert_allclose(ours.logits, theirs.logits, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(ours.probabilities, theirs.probabilities, rtol=1e-4, atol=1e-5)
 
@@ -65,9 +59,7 @@ def test_an_imputer_that_copies_a_fill_has_its_curves(fill: str, order: str, see
 def test_pixels_that_are_left_are_untouched(dtype: torch.dtype) -> None:
     """Whatever the imputer makes of them, in its result or in the image that it was given."""
 
-    def impute(
-        image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream
-    ) -> np.ndarray:
+    def impute(image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream) -> np.ndarray:
         image[:] = 7.0
         return np.full_like(image, 9.0)
 
@@ -88,9 +80,7 @@ def test_the_mask_grows_by_a_region_a_step(partition: LabelMap | None) -> None:
     """An imputer sees the image, all that is gone at its step, and the same stream at each."""
     told: list[tuple[np.ndarray, np.ndarray, float]] = []
 
-    def impute(
-        image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream
-    ) -> np.ndarray:
+    def impute(image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream) -> np.ndarray:
         told.append((image.copy(), removed.copy(), float(stream.uniform((1,))[0])))
         assert values == RANGE
         return image
@@ -112,9 +102,7 @@ def test_the_mask_grows_by_a_region_a_step(partition: LabelMap | None) -> None:
 def test_what_was_imputed_may_change_from_step_to_step() -> None:
     """Here to the share that is gone: no region keeps what it got first."""
 
-    def impute(
-        image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream
-    ) -> np.ndarray:
+    def impute(image: np.ndarray, removed: np.ndarray, values: aopc.ValueRange, stream: Stream) -> np.ndarray:
         return np.full_like(image, 100 + removed.mean())
 
     seen = steps_of(aopc.Imputer(impute), images(1, 4, 4), Recorder((4, 4)), steps=4)
@@ -132,9 +120,7 @@ def test_noise_belongs_to_the_image_and_the_repeat() -> None:
     whole = aopc.perturbation_curves(model, x, x.sum(1), image_ids=ids, batch_size=9, **options)
     for number, name in enumerate(ids):
         one = slice(number, number + 1)
-        alone = aopc.perturbation_curves(
-            model, x[one], x[one].sum(1), image_ids=[name], batch_size=2, **options
-        )
+        alone = aopc.perturbation_curves(model, x[one], x[one].sum(1), image_ids=[name], batch_size=2, **options)
         np.testing.assert_allclose(alone.logits, whole.logits[one], rtol=1e-6, atol=1e-7)
 
 
@@ -143,9 +129,7 @@ def test_another_shape_is_refused(network: nn.Module, shape: tuple[int, ...]) ->
     imputer = aopc.Imputer(lambda image, removed, values, stream: np.zeros(shape, np.float32))
     x = images(2, 13, 13)
     with pytest.raises(aopc.InputError, match=r"image of shape \(3, 13, 13\)") as caught:
-        aopc.perturbation_curves(
-            network, x, x.sum(1), region_size=3, steps=2, repeats=1, removal=imputer
-        )
+        aopc.perturbation_curves(network, x, x.sum(1), region_size=3, steps=2, repeats=1, removal=imputer)
     assert f"returned {shape}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -167,9 +151,7 @@ def test_a_fill_that_writes_into_the_image_leaves_the_users_alone(network: nn.Mo
 
     x = images(2, 13, 13)
     before = x.clone()
-    curves = aopc.perturbation_curves(
-        network, x, x.sum(1), region_size=3, steps=25, repeats=2, removal=fill
-    )
+    curves = aopc.perturbation_curves(network, x, x.sum(1), region_size=3, steps=25, repeats=2, removal=fill)
     assert torch.equal(x, before)
     with torch.no_grad():
         black = network(torch.zeros(1, 3, 13, 13))[0].numpy()

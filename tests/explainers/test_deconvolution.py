@@ -20,9 +20,7 @@ from conftest import convolutional_network, images
     bias=st.booleans(),
     seed=st.integers(0, 10_000),
 )
-def test_deconvolution_equals_the_equations(
-    stride: int, padding: int, groups: int, bias: bool, seed: int
-) -> None:
+def test_deconvolution_equals_the_equations(stride: int, padding: int, groups: int, bias: bool, seed: int) -> None:
     model = convolutional_network(stride, padding, groups, bias, seed)
     x = images(1, 9, 9, seed).double()
     target = int(model(x).argmax())

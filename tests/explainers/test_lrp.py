@@ -19,15 +19,11 @@ from conftest import convolutional_network, images, small_network
 SEEDS = st.integers(0, 10_000)
 
 
-def signal(
-    rules: RuleSet, model: nn.Module, x: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+def signal(rules: RuleSet, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return Signals(model, x[:1], {"": rules})(x, targets)[""]
 
 
-def lrp_epsilon(
-    model: nn.Module, x: torch.Tensor, targets: torch.Tensor, **settings: Any
-) -> torch.Tensor:
+def lrp_epsilon(model: nn.Module, x: torch.Tensor, targets: torch.Tensor, **settings: Any) -> torch.Tensor:
     return signal(lrp.epsilon(**settings), model, x, targets).sum(1)
 
 
@@ -43,9 +39,7 @@ def lrp_alpha_beta(model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> 
     bias=st.booleans(),
     seed=SEEDS,
 )
-def test_lrp_equals_the_equations(
-    stride: int, padding: int, groups: int, bias: bool, seed: int
-) -> None:
+def test_lrp_equals_the_equations(stride: int, padding: int, groups: int, bias: bool, seed: int) -> None:
     model = convolutional_network(stride, padding, groups, bias, seed)
     x = images(1, 9, 9, seed).double()
     target = int(model(x).argmax())
@@ -62,9 +56,7 @@ def test_lrp_equals_the_equations(
 def test_reference_forward_is_the_models() -> None:
     """The reference is worth something only if it computes the same network."""
     model, x = small_network().double(), images(1, 13, 13).double()
-    np.testing.assert_allclose(
-        reference.forward(model, x[0].numpy())[-1].y, model(x)[0].detach().numpy(), atol=1e-12
-    )
+    np.testing.assert_allclose(reference.forward(model, x[0].numpy())[-1].y, model(x)[0].detach().numpy(), atol=1e-12)
 
 
 @given(seed=SEEDS)

@@ -34,13 +34,9 @@ def image(side: int) -> torch.Tensor:
     return 60 * images(1, side, side, seed=1)
 
 
-@pytest.mark.parametrize(
-    ("name", "side"), [("caffenet", 227), ("alexnet", 227), ("googlenet", 224)]
-)
+@pytest.mark.parametrize(("name", "side"), [("caffenet", 227), ("alexnet", 227), ("googlenet", 224)])
 @pytest.mark.parametrize("explainer", ["lrp-epsilon-0.01", "lrp-alpha2-beta1"])
-def test_lrp_conserves_relevance_on_the_papers_networks(
-    name: str, side: int, explainer: str
-) -> None:
+def test_lrp_conserves_relevance_on_the_papers_networks(name: str, side: int, explainer: str) -> None:
     """Claim C10 through grouped convolutions, LRN, concatenation, dropout that is off, and the fully
     connected layers: Σ h = f to 2 %, without biases, which would take a share.
     """

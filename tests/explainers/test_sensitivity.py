@@ -12,9 +12,7 @@ from conftest import images
 
 
 @pytest.mark.parametrize(("name", "norm"), [("sensitivity-l2", 2), ("sensitivity-linf", np.inf)])
-def test_sensitivity_is_the_norm_of_the_float64_gradient(
-    network: nn.Sequential, name: str, norm: float
-) -> None:
+def test_sensitivity_is_the_norm_of_the_float64_gradient(network: nn.Sequential, name: str, norm: float) -> None:
     x, target = images(2, 13, 13), torch.tensor([1, 2])
     double = copy.deepcopy(network).double()
     jacobian = torch.autograd.functional.jacobian(lambda z: double(z), x.double())

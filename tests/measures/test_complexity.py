@@ -32,9 +32,7 @@ def test_entropy_is_that_of_the_histogram(heatmap: np.ndarray, rendering: str) -
 
 @given(arrays(np.float64, (4, 4), elements=finite), st.floats(0.5, 4), finite)
 @settings(max_examples=50)
-def test_minmax_rendering_ignores_scale_and_offset(
-    heatmap: np.ndarray, scale: float, offset: float
-) -> None:
+def test_minmax_rendering_ignores_scale_and_offset(heatmap: np.ndarray, scale: float, offset: float) -> None:
     # Up to a grey level, where rounding falls the other way.
     difference = render(scale * heatmap + offset).astype(int) - render(heatmap)
     if np.ptp(heatmap) > 1e-3:
@@ -51,9 +49,7 @@ def test_renderings_draw_negative_relevance_as_they_say() -> None:
         assert len(np.unique(render(np.zeros((3, 3)), rendering))) == 1
 
 
-@pytest.mark.parametrize(
-    ("format", "options"), [("png", {"compress_level": 9}), ("jpeg", {"quality": 90})]
-)
+@pytest.mark.parametrize(("format", "options"), [("png", {"compress_level": 9}), ("jpeg", {"quality": 90})])
 def test_file_size_is_that_of_pillows_file(format: str, options: dict) -> None:
     heatmap = np.random.default_rng(0).normal(size=(40, 50))
     scaled = (heatmap - heatmap.min()) / np.ptp(heatmap) * 255

@@ -25,10 +25,7 @@ def _panel(broken: bool = False) -> Summary:
         "lrp": {"morf": better, "lerf": curves(0.1)},
         "random": {"random": curves(0.0)},
     }
-    columns = [
-        complexity_columns(e, rng.normal(size=(40, 8, 8)).astype(np.float32), ids, "minmax")
-        for e in by_name
-    ]
+    columns = [complexity_columns(e, rng.normal(size=(40, 8, 8)).astype(np.float32), ids, "minmax") for e in by_name]
     table = {k: np.array(columns[0][k] + columns[1][k]) for k in columns[0]}
     return Summary("demo", by_name, table, seed=0)
 

@@ -57,9 +57,7 @@ def with_masks_in_weights(model: nn.Sequential, x: torch.Tensor, name: str) -> n
             layer, mask = copy.deepcopy(layer), waiting
             if isinstance(layer, nn.Conv2d):
                 channel = mask[:, 0, 0]
-                grouped = channel.reshape(layer.groups, -1).repeat_interleave(
-                    layer.out_channels // layer.groups, dim=0
-                )
+                grouped = channel.reshape(layer.groups, -1).repeat_interleave(layer.out_channels // layer.groups, dim=0)
                 layer.weight.data *= grouped[:, :, None, None]
             else:
                 layer.weight.data *= mask
@@ -68,9 +66,7 @@ def with_masks_in_weights(model: nn.Sequential, x: torch.Tensor, name: str) -> n
     return nn.Sequential(*layers).eval()
 
 
-@pytest.mark.parametrize(
-    "explainer", ["sensitivity-l2", "deconvolution-l2", "lrp-epsilon-0.01", "lrp-alpha2-beta1"]
-)
+@pytest.mark.parametrize("explainer", ["sensitivity-l2", "deconvolution-l2", "lrp-epsilon-0.01", "lrp-alpha2-beta1"])
 def test_active_dropout_explains_the_thinned_network(explainer: str) -> None:
     model = dropping()
     x = torch.randn(1, 3, 13, 13, generator=torch.Generator().manual_seed(3))

@@ -53,9 +53,7 @@ def test_inputs_are_the_frames_as_the_model_takes_them() -> None:
         assert found.dtype == torch.float32
         assert found.shape == (2, *shape)
         for one, pixels in zip(found, (frame, frame[::-1]), strict=True):
-            torch.testing.assert_close(
-                one, torch.from_numpy(preprocessing.normalise(pixels)), rtol=0, atol=0
-            )
+            torch.testing.assert_close(one, torch.from_numpy(preprocessing.normalise(pixels)), rtol=0, atol=0)
 
 
 def test_devices_are_named() -> None:

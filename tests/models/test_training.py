@@ -44,9 +44,7 @@ def test_training_learns_and_is_reproducible(tmp_path: Path) -> None:
     first, losses = train(build("digit-lenet", 10, {}), x, labels, how)
     second, _ = train(build("digit-lenet", 10, {}), x, labels, how)
     assert losses[-1] < 0.5 * losses[0]
-    assert all(
-        torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     path = tmp_path / "net.pt"
     save_network(path, Network(first, prepare), Layout("digit-lenet", 10))
     loaded = stored_network(path)

@@ -12,12 +12,10 @@ import aopc
 from aopc.perturbation.partition import Grid, LabelMap, Partition
 from conftest import Recorder, images
 
-labels = arrays(
-    np.int64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 6)
-).map(lambda a: np.unique(a, return_inverse=True)[1].reshape(a.shape))
-grids = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5)).filter(
-    lambda g: g[2] <= min(g[:2])
+labels = arrays(np.int64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 6)).map(
+    lambda a: np.unique(a, return_inverse=True)[1].reshape(a.shape)
 )
+grids = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 5)).filter(lambda g: g[2] <= min(g[:2]))
 
 
 def require_contract(partition: Partition, seed: int) -> None:
@@ -66,9 +64,7 @@ def test_a_grid_keeps_the_contract(grid: tuple[int, int, int], seed: int) -> Non
     require_contract(partition, seed)
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
-)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 def test_labels_of_every_integer_type_are_taken(dtype: type) -> None:
     partition = LabelMap(np.array([[0, 1], [2, 1]], dtype))
     assert partition.region_of_pixel.dtype == np.int64
@@ -145,9 +141,7 @@ def test_a_label_map_equal_to_a_grid_has_its_curves(
 
 @settings(max_examples=15, deadline=None)
 @given(labels=labels, order=st.sampled_from(["morf", "lerf"]), seed=st.integers(0, 2**20))
-def test_the_regions_of_a_label_map_go_one_by_one(
-    labels: np.ndarray, order: str, seed: int
-) -> None:
+def test_the_regions_of_a_label_map_go_one_by_one(labels: np.ndarray, order: str, seed: int) -> None:
     """By their sums over the heatmap; nothing but their own pixels changes."""
     partition, shape = LabelMap(labels), labels.shape
     model, x = Recorder(shape), images(1, *shape, seed)

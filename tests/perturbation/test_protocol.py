@@ -59,9 +59,7 @@ def test_impossible_settings_are_said(change: dict[str, Any], said: str) -> None
         ({"repeats": 2, "places": 3}, 6, 2),
     ],
 )
-def test_trajectories_are_counted(
-    settings: dict[str, Any], of_a_heatmap: int, at_random: int
-) -> None:
+def test_trajectories_are_counted(settings: dict[str, Any], of_a_heatmap: int, at_random: int) -> None:
     protocol = Protocol(**settings)
     assert protocol.trajectories("lrp-epsilon-100") == of_a_heatmap
     assert protocol.trajectories(RANDOM) == at_random

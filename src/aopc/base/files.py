@@ -48,9 +48,7 @@ def table_origin(path: Path) -> dict[str, Any]:
     return dict(json.loads(found.get(_METADATA_KEY, b"{}")))
 
 
-def write_table(
-    path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], origin: Mapping[str, Any]
-) -> None:
+def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], origin: Mapping[str, Any]) -> None:
     """Write columns of equal length as Parquet, with ``origin`` (of :mod:`aopc.base.provenance`) in its schema.
 
     An array of two dimensions becomes a column of lists.

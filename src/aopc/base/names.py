@@ -40,9 +40,7 @@ def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:
         return table[name]
     name = table.get(name, name)
     if ":" not in name:
-        raise InputError(
-            f"unknown {kind} {name!r}: {nearest(name, table)}, or your own as package.module:function"
-        )
+        raise InputError(f"unknown {kind} {name!r}: {nearest(name, table)}, or your own as package.module:function")
     module_name, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)

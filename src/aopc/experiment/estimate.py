@@ -30,9 +30,7 @@ class CurveCost:
     def seconds(self, images: int, protocol: Protocol, explainers: Sequence[str]) -> float:
         """Of all curves of so many images."""
         orders = sum(len(protocol.orders_of(e)) for e in explainers)
-        return images * self.per_order * orders + self.per_forward * forwards(
-            images, protocol, explainers
-        )
+        return images * self.per_order * orders + self.per_forward * forwards(images, protocol, explainers)
 
 
 def forwards(images: int, protocol: Protocol, explainers: Sequence[str]) -> int:

@@ -105,23 +105,17 @@ class Evaluation:
         for name in self.names:
             get_explainer(name)
         if self.tolerance is not None and self.names == [RANDOM]:
-            raise InputError(
-                "a tolerance is of explainers relative to random: name one beside random"
-            )
+            raise InputError("a tolerance is of explainers relative to random: name one beside random")
         for condition in self.conditions:
             if condition.name == MAIN:
                 raise InputError(f"the condition {MAIN!r} is the main experiment itself")
             if condition.of(self.protocol).dropout and not has_dropout(self.network.model):
-                raise InputError(
-                    "this model has no dropout layers: leave out the condition dropout"
-                )
+                raise InputError("this model has no dropout layers: leave out the condition dropout")
         first = self.network.preprocessing.frame(self.folder.load(self.folder.ids[0]))
         height, width = first.shape[:2]
         Grid(height, width, self.protocol.region_size).check_steps(self.protocol.steps)
 
-    def subject(
-        self, image_ids: Sequence[str], inputs: Sequence[str] = (), frames: Path | None = None
-    ) -> Subject:
+    def subject(self, image_ids: Sequence[str], inputs: Sequence[str] = (), frames: Path | None = None) -> Subject:
         """Some of the images with the network's predictions. Any unreadable image or unfit model shows here.
 
         ``inputs`` are as of :class:`Subject`; frames are kept in the file ``frames``, or in memory.
@@ -147,9 +141,7 @@ class Evaluation:
     def _scores(self, subject: Subject, rows: slice) -> NDArray[np.float32]:
         images = subject.pixels(rows)
         try:
-            scores = predict(
-                self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size
-            )
+            scores = predict(self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size)
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
@@ -170,9 +162,7 @@ class Evaluation:
         named = {c.name: c for c in self.conditions if c.name != MAIN}
         others = [(c, c.explainers(self.names)) for c in named.values()]
         main = (Condition(MAIN), self.names)
-        return Job(
-            subject, self.protocol, [main, *others], PART_IMAGES, keep=(HEATMAPS, COMPLEXITY)
-        )
+        return Job(subject, self.protocol, [main, *others], PART_IMAGES, keep=(HEATMAPS, COMPLEXITY))
 
     def used(self) -> dict[str, Any]:
         """All that determines the results, for the result files."""
@@ -224,8 +214,7 @@ class _Precision:
         if self._rule is None:
             return False
         found = {
-            e: aopc_curves(_own(read_mean_curves(done.folders[Unit(e)][-1] / CURVES)))[:, -1]
-            for e in self._explainers
+            e: aopc_curves(_own(read_mean_curves(done.folders[Unit(e)][-1] / CURVES)))[:, -1] for e in self._explainers
         }
         differences = [found[e] - found[RANDOM] for e in self._explainers if e != RANDOM]
         self._differences.append(np.stack(differences, axis=1))
@@ -257,10 +246,7 @@ def _outcome(evaluation: Evaluation, job: Job, done: Done, precision: _Precision
     tables = [read_table(f) for e in names for f in _files(done, Unit(e), COMPLEXITY)]
     summary = Summary(evaluation.name, main, concatenated(tables), seed)
     curves = {
-        condition.name: {
-            e: read_mean_curves(*_files(done, Unit(e, condition.name), CURVES))
-            for e in explainers
-        }
+        condition.name: {e: read_mean_curves(*_files(done, Unit(e, condition.name), CURVES)) for e in explainers}
         for condition, explainers in job.conditions[1:]
     }
     labels, targets = job.subject.images.labels, job.subject.targets

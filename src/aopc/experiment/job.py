@@ -99,8 +99,7 @@ class Job:
         wanted = dict.fromkeys(
             u.explainer
             for u in task.units
-            if (u.explainer != RANDOM or (self.keep and u.condition == MAIN))
-            and not self.protocol_of(u).dropout
+            if (u.explainer != RANDOM or (self.keep and u.condition == MAIN)) and not self.protocol_of(u).dropout
         )
         there = {e: np.asarray(self.maps[e][0][task.rows]) for e in wanted if e in self.maps}
         return there | explained(self.subject, task.rows, [e for e in wanted if e not in there])

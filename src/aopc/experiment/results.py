@@ -75,9 +75,7 @@ def warnings_of(summary: Summary) -> list[str]:
             flags = summary.complexity[kind][rows].astype(bool)
             if flags.any():
                 affected = listed(images[flags].tolist())
-                found.append(
-                    f"{flags.sum()} of {len(images)} heatmaps of {name} {meaning} ({affected})"
-                )
+                found.append(f"{flags.sum()} of {len(images)} heatmaps of {name} {meaning} ({affected})")
     return found
 
 
@@ -91,9 +89,7 @@ def check_folder(out: Path) -> None:
     """
     occupied = out.is_dir() and any(out.iterdir()) and not (out / "metrics.json").is_file()
     if occupied or out.is_file() or any(parent.is_file() for parent in out.parents):
-        raise InputError(
-            f"{out} is no folder of results: give a new folder, or that of an earlier run, for --out"
-        )
+        raise InputError(f"{out} is no folder of results: give a new folder, or that of an earlier run, for --out")
 
 
 def write_folder(out: Path, write: Callable[[Path], None]) -> None:

@@ -31,8 +31,6 @@ def draw_agreement(table: Table, titles: Titles) -> Figure:
     axis.invert_yaxis()
     axis.set_xlim(-1.05, 1.05)
     count, images = (int(shown[column].max()) for column in ("explainers", "images"))
-    axis.set_xlabel(
-        f"rank correlation ρ with AOPC as the paper takes it\n({count} explainers; n ≤ {images} images)"
-    )
+    axis.set_xlabel(f"rank correlation ρ with AOPC as the paper takes it\n({count} explainers; n ≤ {images} images)")
     legend_below(figure, axis, handletextpad=0.1)
     return figure

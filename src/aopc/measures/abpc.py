@@ -8,9 +8,7 @@ from aopc.measures.aopc import Output, values_of
 from aopc.perturbation.curves import Curves
 
 
-def abpc_per_image(
-    lerf: Curves | ArrayLike, morf: Curves | ArrayLike, output: Output = "logit"
-) -> NDArray[np.float64]:
+def abpc_per_image(lerf: Curves | ArrayLike, morf: Curves | ArrayLike, output: Output = "logit") -> NDArray[np.float64]:
     """Area between the LeRF and the MoRF curve of each image, (N,)."""
     high, low = values_of(lerf, output), values_of(morf, output)
     if (high.shape[0], high.shape[2]) != (low.shape[0], low.shape[2]):

@@ -66,9 +66,7 @@ def _digits() -> list[Drawing]:
 def _methods(settings: "Settings") -> list[Drawing]:
     first = Panel(next(iter(settings.panels)))
     example = {
-        m.explainer: np.asarray(first.heatmaps(m.explainer)[0])
-        for m in METHODS
-        if m.explainer in settings.explainers
+        m.explainer: np.asarray(first.heatmaps(m.explainer)[0]) for m in METHODS if m.explainer in settings.explainers
     }
     if not example:
         return []
@@ -101,9 +99,7 @@ def _trainings(settings: "Settings") -> list[Drawing]:
         maps = np.asarray(read_array(folder / "heatmaps.npy")[:, 0])
         image = np.asarray(Dataset.load(folder / "shown").pixels[0])
         own = {k: v[rows] for k, v in table.items()}
-        found.append(
-            (f"figure7-{name}", draw_figure7, (own, correlation, image, maps, training.title))
-        )
+        found.append((f"figure7-{name}", draw_figure7, (own, correlation, image, maps, training.title)))
     return found
 
 

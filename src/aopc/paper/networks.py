@@ -71,9 +71,7 @@ def given(settings: "Given") -> tuple[Network, Layout]:
     return load_network(settings.architecture, Path(settings.file), settings.preprocessing)
 
 
-def trained(
-    run: "StageRun", settings: "Trained", folder: Path, label: str, name: str
-) -> tuple[Network, Layout]:
+def trained(run: "StageRun", settings: "Trained", folder: Path, label: str, name: str) -> tuple[Network, Layout]:
     """A network trained on the data set ``name``, whose checkpoints are written; InputError if the data set has no
     labels, or the architecture cannot be trained here.
     """

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from aopc.paper.tracking.pending import StageRun
 
 
-def on_heatmaps(
-    run: "StageRun", panel: Panel, explainer: str, ids: Sequence[str], module: str
-) -> dict[str, Any]:
+def on_heatmaps(run: "StageRun", panel: Panel, explainer: str, ids: Sequence[str], module: str) -> dict[str, Any]:
     """Their origin, and the images whose heatmaps rank nothing, which is also said."""
     maps = panel.heatmaps(explainer)
     about: dict[str, Any] = metadata({"panel": panel.name, "explainer": explainer}, module)

@@ -50,9 +50,7 @@ def require_same_classes(training: Dataset, test: Dataset, name: str) -> None:
         )
 
 
-def chosen_images(
-    test: Dataset, images: int | None, limit: int | None, seed: int, name: str
-) -> Dataset:
+def chosen_images(test: Dataset, images: int | None, limit: int | None, seed: int, name: str) -> Dataset:
     """A random sample of the test images, at most ``limit``; all where ``images`` is None."""
     count = min(x for x in (images, limit, len(test)) if x is not None)
     if count < 1:

@@ -53,9 +53,7 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError("there is no params.yaml here: run dvc repro in the repository") from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"params.yaml is not valid YAML: {' '.join(str(error).split())}"
-        ) from error
+        raise InputError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(params, dict):
         raise InputError("params.yaml must hold sections with settings")
     return params
@@ -88,23 +86,15 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
     given = check.of(validated, Protocol, where, top["perturbation"], RENAMED, *own, default=None)
     if given is not None:
         perturbation = check.of(_protocol, where, given, seed, default=perturbation)
-    controls = check.of(
-        checked, ControlSettings, "params.yaml: controls", top["controls"], RENAMED, default=None
-    )
+    controls = check.of(checked, ControlSettings, "params.yaml: controls", top["controls"], RENAMED, default=None)
     digits = None
     if top["digits"]:
-        digits = check.of(
-            checked, DigitSettings, "params.yaml: digits", top["digits"], default=None
-        )
+        digits = check.of(checked, DigitSettings, "params.yaml: digits", top["digits"], default=None)
     checkpoints = check.each("checkpoints", top["checkpoints"], _made(CheckpointSettings))
-    rendering = check.of(
-        checked, _rendering, "params.yaml: complexity", top["complexity"], default=""
-    )
+    rendering = check.of(checked, _rendering, "params.yaml: complexity", top["complexity"], default="")
     check.known_explainers("explainers", top["explainers"])
     if RANDOM not in top["explainers"]:
-        check.problems.append(
-            f"params.yaml: explainers lacks {RANDOM}, which all are compared with"
-        )
+        check.problems.append(f"params.yaml: explainers lacks {RANDOM}, which all are compared with")
     for name, training in checkpoints.items():
         check.known_explainers(f"checkpoints.{name}.explainer", [training.explainer])
     if controls is not None:
@@ -141,8 +131,7 @@ def _sections(
 def _rendering(*, rendering: str) -> str:
     if rendering not in RENDERINGS:
         raise InputError(
-            f"params.yaml: complexity.rendering: unknown rendering {rendering!r}:"
-            f" {nearest(rendering, RENDERINGS)}"
+            f"params.yaml: complexity.rendering: unknown rendering {rendering!r}: {nearest(rendering, RENDERINGS)}"
         )
     return rendering
 
@@ -191,9 +180,7 @@ def _dataset(where: str, values: Any, seed: int) -> DatasetSettings:
         if split not in SPLITS:
             check.problems.append(f"{where} has no split {split!r}: {nearest(str(split), SPLITS)}")
         else:
-            check.of(
-                validated, function, f"{where}.{split}", given, {}, "split", "seed", default={}
-            )
+            check.of(validated, function, f"{where}.{split}", given, {}, "split", "seed", default={})
     check.finish()
     return DatasetSettings(source, values)
 
@@ -233,9 +220,7 @@ class _Check:
             self.problems += placed if where else said
             return default
 
-    def each(
-        self, section: str, values: Any, check: Callable[..., Any], *more: Any
-    ) -> dict[str, Any]:
+    def each(self, section: str, values: Any, check: Callable[..., Any], *more: Any) -> dict[str, Any]:
         """The entries of a section by name; those with mistakes are left out."""
         found = {}
         for name, entry in values.items():
@@ -257,12 +242,8 @@ class _Check:
         no_sections = set(raw["networks"]) - set(sections)
         wanted = [(f"panels.{n}", p.network) for n, p in settings.panels.items()]
         if settings.digits is not None:
-            wanted += [
-                ("digits", getattr(settings.digits, n)) for n in ("network", "without_pooling")
-            ]
-        wanted += [
-            (f"checkpoints.{n}", f"{n}/{c.network}") for n, c in settings.checkpoints.items()
-        ]
+            wanted += [("digits", getattr(settings.digits, n)) for n in ("network", "without_pooling")]
+        wanted += [(f"checkpoints.{n}", f"{n}/{c.network}") for n, c in settings.checkpoints.items()]
         for where, network in wanted:
             # A section that is none has been said already.
             if network not in networks and network.partition("/")[0] not in no_sections:
@@ -278,8 +259,7 @@ class _Check:
         for where, name in sets:
             if name not in tested and name not in broken:
                 self.problems.append(
-                    f"params.yaml: {where}: {name!r} must be a data set with a split `test`:"
-                    f" {nearest(name, tested)}"
+                    f"params.yaml: {where}: {name!r} must be a data set with a split `test`: {nearest(name, tested)}"
                 )
         for name, panel in settings.panels.items():
             first = settings.stands_for.get(panel.stands_for or "")

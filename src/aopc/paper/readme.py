@@ -27,9 +27,7 @@ REFERENCE = "sensitivity-l2"
 _METHODS = {"deconvolution-l2": "deconvolution", "lrp-alpha2-beta1": "LRP"}
 
 
-def results_table(
-    claims: Mapping[str, Mapping[str, Any]], metrics: Metrics, stands_for: Mapping[str, str]
-) -> str:
+def results_table(claims: Mapping[str, Mapping[str, Any]], metrics: Metrics, stands_for: Mapping[str, str]) -> str:
     """One row a claim, then the file sizes of Table I as ratios, which do not depend on image size.
 
     Parameters

@@ -119,13 +119,10 @@ class ControlSettings:
     def __post_init__(self) -> None:
         if min(self.images, self.repeats, self.random_orders) < 1 or self.places < 0:
             raise InputError(
-                "params.yaml: controls needs images, repeats and random_orders of 1 or more, and places of"
-                " 0 or more"
+                "params.yaml: controls needs images, repeats and random_orders of 1 or more, and places of 0 or more"
             )
 
-    def conditions(
-        self, explainers: Sequence[str], protocol: Protocol
-    ) -> list[tuple[Condition, list[str]]]:
+    def conditions(self, explainers: Sequence[str], protocol: Protocol) -> list[tuple[Condition, list[str]]]:
         """Each condition with the explainers that are judged under it."""
         further = list(dict.fromkeys(e for e in self.explainers if e not in explainers))
         names = dict.fromkeys(r for r in self.removals if r != protocol.removal)

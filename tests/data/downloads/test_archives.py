@@ -87,9 +87,7 @@ def test_archives_cut_off_anywhere_are_refused(tmp_path: Path, mode: str) -> Non
     whole = file.path.read_bytes()
     used = 5 * (512 + 5120)
     for length in [0, 100, *range(512, used + 1, 512), used - 700]:
-        file.path.write_bytes(
-            whole[: length if mode == "w" else len(whole) * length // (used + 512)]
-        )
+        file.path.write_bytes(whole[: length if mode == "w" else len(whole) * length // (used + 512)])
         message = refusal(file, tmp_path)
         assert "cut off" in message
 
@@ -167,14 +165,10 @@ def long_names(count: int) -> bytes:
 
 
 def global_headers(count: int) -> bytes:
-    return b"".join(
-        tarfile.TarInfo.create_pax_global_header({f"k{i}": "x" * 5000}) for i in range(count)
-    )
+    return b"".join(tarfile.TarInfo.create_pax_global_header({f"k{i}": "x" * 5000}) for i in range(count))
 
 
-@pytest.mark.parametrize(
-    "content", [long_names(2000), global_headers(2000)], ids=["long", "global"]
-)
+@pytest.mark.parametrize("content", [long_names(2000), global_headers(2000)], ids=["long", "global"])
 def test_endless_headers_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.tar"
     path.write_bytes(content + bytes(1024))

@@ -56,9 +56,7 @@ def test_broken_connections_are_gone_on_with(server: FileServer, tmp_path: Path)
 
 
 @pytest.mark.parametrize("length", [True, False])
-def test_servers_without_ranges_start_again(
-    server: FileServer, tmp_path: Path, length: bool
-) -> None:
+def test_servers_without_ranges_start_again(server: FileServer, tmp_path: Path, length: bool) -> None:
     """Where no length is said either, only the checksum shows that the file was cut off."""
     url = server.serve("data.bin", CONTENT, cut_after=[1000], ranges=False, length=length)
     assert fetch(source(url), tmp_path).path.read_bytes() == CONTENT
@@ -153,9 +151,7 @@ def test_an_endless_answer_is_cut(server: FileServer, tmp_path: Path) -> None:
     assert (tmp_path / "data.bin.part").stat().st_size <= len(CONTENT)
 
 
-def test_editions_that_nothing_tells_apart_are_not_joined(
-    server: FileServer, tmp_path: Path
-) -> None:
+def test_editions_that_nothing_tells_apart_are_not_joined(server: FileServer, tmp_path: Path) -> None:
     """No checksum, no ETag, no date: what had arrived is not gone on with."""
     url = server.serve("data.bin", CONTENT, cut_after=[1_000_000], etag="")
     assert fetch(source(url, checksum=None), tmp_path).path.read_bytes() == CONTENT

@@ -28,9 +28,7 @@ def test_without_the_archive_the_message_says_how_to_get_it(downloads: Path) -> 
         assert part in message
 
 
-def test_the_first_images_are_the_same_from_every_layout(
-    downloads: Path, server: FileServer, tmp_path: Path
-) -> None:
+def test_the_first_images_are_the_same_from_every_layout(downloads: Path, server: FileServer, tmp_path: Path) -> None:
     numbers = [7, 2, 9, 1, 4, 8, 3]
     content = {VAL.format(i): jpeg(10 * i) for i in numbers}
     archive = {"urls": server.serve("val.tar", tar(content, "w")), "checksum": None, "size": None}

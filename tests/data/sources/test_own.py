@@ -46,9 +46,7 @@ def test_a_class_list_gives_labels_in_the_order_of_the_networks_outputs(tmp_path
         Image.new("RGB", (8, 8)).save(tmp_path / "images" / folder / "a.png")
     classes = tmp_path / "classes.txt"
     classes.write_text("n7 great_white_shark\nn1 tench\nn2\n")
-    dataset = own_images(
-        split="test", seed=0, folder=str(tmp_path / "images"), classes=str(classes)
-    )
+    dataset = own_images(split="test", seed=0, folder=str(tmp_path / "images"), classes=str(classes))
     assert dataset.ids == ("n2/a.png", "n7/a.png")
     assert dataset.labels is not None
     assert dataset.labels.tolist() == [2, 0]

@@ -16,9 +16,7 @@ def test_places_says_where_its_substitute_is(downloads: Path, server: FileServer
     found = get("places205", count=6, archive={"urls": url, "checksum": None})
     assert len(found) == 6
     assert found.labels is None
-    assert found.files == {
-        "testSetPlaces205_resize.tar.gz": found.files["testSetPlaces205_resize.tar.gz"]
-    }
+    assert found.files == {"testSetPlaces205_resize.tar.gz": found.files["testSetPlaces205_resize.tar.gz"]}
     (downloads / "testSetPlaces205_resize.tar.gz").unlink()
     with pytest.raises(InputError) as error:
         get("places205", count=6, archive={"urls": f"{server.url}/gone", "checksum": None})

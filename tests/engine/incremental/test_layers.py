@@ -75,9 +75,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "batch norm": lambda: nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.GELU()),
     "residual": lambda: nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), Residual(6, 1), Residual(6, 2)),
     "concatenation": Normalised,
-    "unknown layer": lambda: nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.InstanceNorm2d(6), nn.Conv2d(6, 4, 3)
-    ),
+    "unknown layer": lambda: nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.InstanceNorm2d(6), nn.Conv2d(6, 4, 3)),
     "reflecting padding": lambda: nn.Conv2d(3, 6, 3, padding=1, padding_mode="reflect"),
     "padding by name": lambda: nn.Conv2d(3, 6, 3, padding="same"),
 }

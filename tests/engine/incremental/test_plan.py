@@ -13,10 +13,7 @@ def test_caffenets_step_costs_what_was_calculated() -> None:
     torch.manual_seed(0)
     model = caffenet().eval()
     with torch.inference_mode():
-        plans = [
-            plan_network(model, torch.zeros(1, 3, 227, 227), Grid(227, 227, 9), count)
-            for count in (1, 100)
-        ]
+        plans = [plan_network(model, torch.zeros(1, 3, 227, 227), Grid(227, 227, 9), count) for count in (1, 100)]
     assert plans[0].work.macs == pytest.approx(0.72e9, rel=0.05)
     assert 0.20 < plans[1].ratio < 0.27 < plans[0].ratio < 0.33
     assert [len(p.variants) for p in plans] == [1, 4]

@@ -26,9 +26,7 @@ PACK = PrepackedConvolution._pack
     dilation=st.integers(1, 2),
     bias=st.booleans(),
     layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
-    sizes=st.lists(
-        st.tuples(st.integers(1, 9), st.integers(5, 9), st.integers(5, 9)), min_size=2, max_size=3
-    ),
+    sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(5, 9), st.integers(5, 9)), min_size=2, max_size=3),
 )
 def test_prepacked_convolutions_are_convolutions(
     groups: int,
@@ -43,9 +41,7 @@ def test_prepacked_convolutions_are_convolutions(
     """The same weights on windows of several sizes, in all precisions; float64 is the reference."""
     inputs, outputs = (groups * n for n in widths)
     torch.manual_seed(inputs)
-    layer = nn.Conv2d(inputs, outputs, kernel, stride, 0, dilation, groups=groups, bias=bias).to(
-        memory_format=layout
-    )
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, 0, dilation, groups=groups, bias=bias).to(memory_format=layout)
     of_prepacked = PrepackedConvolution(layer)
     exact = PrepackedConvolution(copy.deepcopy(layer).double())
     with torch.inference_mode():
@@ -67,9 +63,7 @@ def test_convolutions_are_prepacked_where_torch_can(monkeypatch: pytest.MonkeyPa
     """Not one by one in vain, and the ordinary way gives the same."""
     model, x = small_network().eval(), images(2, 13, 13)
     packs = []
-    monkeypatch.setattr(
-        PrepackedConvolution, "_pack", lambda s, *a: packs.append(s) or PACK(s, *a), raising=True
-    )
+    monkeypatch.setattr(PrepackedConvolution, "_pack", lambda s, *a: packs.append(s) or PACK(s, *a), raising=True)
     found, _ = both(model, x)
     convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
     assert len(packs) == len(set(packs))

@@ -42,9 +42,7 @@ def test_untraceable_networks_are_computed_in_full_and_it_is_said_once(
 def test_hooks_of_the_user_run_on_whole_maps() -> None:
     torch.manual_seed(0)
     model, x = small_network(), images(2, 13, 13)
-    model[1].register_forward_hook(
-        lambda module, inputs, output: output - output.mean((2, 3), keepdim=True)
-    )
+    model[1].register_forward_hook(lambda module, inputs, output: output - output.mean((2, 3), keepdim=True))
     found, expected = both(model, x)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     model.register_forward_hook(lambda module, inputs, output: 2 * output)

@@ -29,9 +29,7 @@ def test_half_width_is_that_of_the_sample() -> None:
 def test_repeats_and_images_narrow_the_interval_as_they_must() -> None:
     components = VarianceComponents(images=4.0, noise=2.0)
     assert components.half_width(101, 10_000) == pytest.approx(1.984 * 2 / 101**0.5, rel=1e-3)
-    assert components.half_width(400, 1) / components.half_width(100, 1) == pytest.approx(
-        0.5, rel=0.02
-    )
+    assert components.half_width(400, 1) / components.half_width(100, 1) == pytest.approx(0.5, rel=0.02)
     # At a fixed time n (c + r), the best r is a minimum.
     cost = 8.0
     best = components.best_repeats(cost)
@@ -62,9 +60,7 @@ def test_the_stopped_interval_covers(shape: str, images: int) -> None:
     rule = StoppingRule(1.96 / images**0.5)
     held, used = [], []
     for run in values:
-        n = next(
-            (n for n in range(rule.every, most + 1, rule.every) if rule.is_met(run[:n, None])), most
-        )
+        n = next((n for n in range(rule.every, most + 1, rule.every) if rule.is_met(run[:n, None])), most)
         held.append(abs(run[:n].mean()) <= rule.tolerance)
         used.append(n)
     assert np.mean(held) >= 0.94 - 2 * (0.05 * 0.95 / runs) ** 0.5

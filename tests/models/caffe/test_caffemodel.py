@@ -29,9 +29,7 @@ def some_layers(seed: int = 0) -> list:
 @pytest.mark.parametrize("v1", [False, True])
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_both_formats_give_the_weights_back(
-    tmp_path: Path, v1: bool, legacy: bool, dtype: type
-) -> None:
+def test_both_formats_give_the_weights_back(tmp_path: Path, v1: bool, legacy: bool, dtype: type) -> None:
     layers = [(n, k, [a.astype(dtype) for a in arrays]) for n, k, arrays in some_layers()]
     path = tmp_path / "net.caffemodel"
     path.write_bytes(caffemodel(layers, v1=v1, legacy=legacy))
@@ -96,9 +94,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_damaged_files_are_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_damaged_files_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     content = bytearray(caffemodel(some_layers(), v1=data.draw(st.booleans())))
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(content) - 1))

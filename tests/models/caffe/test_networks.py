@@ -52,9 +52,7 @@ def caffe_pool(x: np.ndarray, kernel: int, stride: int, pad: int, average: bool)
             bottom, right = min(top + kernel, side + pad), min(left + kernel, side + pad)
             area = (bottom - top) * (right - left)
             window = x[:, :, max(top, 0) : min(bottom, side), max(left, 0) : min(right, side)]
-            result[:, :, i, j] = (
-                window.sum(axis=(2, 3)) / area if average else window.max(axis=(2, 3))
-            )
+            result[:, :, i, j] = window.sum(axis=(2, 3)) / area if average else window.max(axis=(2, 3))
     return result
 
 
@@ -66,9 +64,7 @@ def caffe_pool(x: np.ndarray, kernel: int, stride: int, pad: int, average: bool)
     padded=st.booleans(),
     average=st.booleans(),
 )
-def test_pooling_is_caffes(
-    side: int, kernel: int, stride: int, padded: bool, average: bool
-) -> None:
+def test_pooling_is_caffes(side: int, kernel: int, stride: int, padded: bool, average: bool) -> None:
     stride, pad = min(stride, kernel), kernel // 2 if padded else 0
     kind = nn.AvgPool2d if average else nn.MaxPool2d
     layer = kind(kernel, stride=stride, padding=pad, ceil_mode=True)
@@ -84,9 +80,7 @@ def test_the_ceil_rule_matters_here() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(
-    channels=st.integers(1, 12), size=st.sampled_from([3, 5]), scale=st.sampled_from([1.0, 100.0])
-)
+@given(channels=st.integers(1, 12), size=st.sampled_from([3, 5]), scale=st.sampled_from([1.0, 100.0]))
 def test_normalisation_is_caffes(channels: int, size: int, scale: float) -> None:
     """lrn_layer.cpp, ACROSS_CHANNELS: the sum over the window, divided by its full size."""
     alpha, beta = 1e-4, 0.75

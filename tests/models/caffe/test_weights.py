@@ -56,9 +56,7 @@ def test_googlenet_leaves_its_training_heads_behind(tmp_path: Path) -> None:
         ([], "caffenet"),
     ],
 )
-def test_the_files_layers_decide_the_architecture(
-    tmp_path: Path, order: list[str], expected: str
-) -> None:
+def test_the_files_layers_decide_the_architecture(tmp_path: Path, order: list[str], expected: str) -> None:
     path = tmp_path / "net.caffemodel"
     kinds = {"p": "Pooling", "n": "LRN"}
     path.write_bytes(caffemodel([(name, kinds[name[0]], []) for name in order], v1=True))
@@ -99,9 +97,7 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_networks_classes_come_from_its_file(tmp_path: Path) -> None:
-    path = write_network(
-        tmp_path / "net.caffemodel", seeded("alexnet", classes=7), v1=True, legacy=True
-    )
+    path = write_network(tmp_path / "net.caffemodel", seeded("alexnet", classes=7), v1=True, legacy=True)
     assert load_caffe_network("alexnet", path).get_submodule("fc8").out_features == 7
     with pytest.raises(InputError, match="did you mean 'alexnet'"):
         load_caffe_network("alex-net", path)

@@ -57,9 +57,7 @@ class Reading:
     n: int
 
 
-def mean_reading(
-    what: str, values: ArrayLike, *, seed: int, bound: float = 0.0, side: Side = "above"
-) -> Reading:
+def mean_reading(what: str, values: ArrayLike, *, seed: int, bound: float = 0.0, side: Side = "above") -> Reading:
     """The mean of one value an image, or of one paired difference, against a bound.
 
     Student's t test and a bootstrap interval over images; images with NaN are left out.

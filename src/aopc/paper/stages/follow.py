@@ -24,8 +24,6 @@ def work(run: "StageRun", settings: "Settings") -> None:
         found = follow(name, own, iterations, protocol, images, test)
         for measure, values in found.items():
             run.curves[f"{name}_{measure}"] = values
-        for iteration, reached, mean in zip(
-            iterations, found["accuracy"], found["aopc"], strict=True
-        ):
+        for iteration, reached, mean in zip(iterations, found["accuracy"], found["aopc"], strict=True):
             said = f"accuracy {reached:.1%}, AOPC {mean:.2f}"
             print(f"{name} {own.network}, iteration {iteration}: {said}")

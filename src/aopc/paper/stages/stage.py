@@ -18,9 +18,7 @@ def run_stage(stage: Sequence[str], items: Sequence[str]) -> int:
     succeeds or not.
     """
     if len(stage) != 1 or stage[0] not in STAGES:
-        print(
-            f"usage: python -m aopc.paper.stages {{{','.join(STAGES)}}} [item …]", file=sys.stderr
-        )
+        print(f"usage: python -m aopc.paper.stages {{{','.join(STAGES)}}} [item …]", file=sys.stderr)
         return 2
     work = import_module(f"aopc.paper.stages.{stage[0]}").work
     wanted = list(inspect.signature(work).parameters)[2:]
