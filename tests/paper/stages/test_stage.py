@@ -65,6 +65,24 @@ def test_what_becomes_of_a_stage_is_noted(
     assert note["params"] == {"panel": "digits"}
 
 
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("gather", "params.yaml: datasets has no 'digts': did you mean 'digits'?"),
+        ("prepare", "params.yaml: networks has no 'digts': did you mean 'digits'?"),
+        ("explain", "params.yaml: panels has no 'digts': did you mean 'digits'?"),
+    ],
+)
+def test_an_item_that_params_lacks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stage: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    assert run_stage([stage], ["digts"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_bug_is_noted_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())

@@ -6,40 +6,40 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from aopc.base.errors import InputError
+from aopc.base.names import nearest
 from aopc.paper.params import read_settings
 from aopc.paper.stages import STAGES
 from aopc.paper.tracking.pending import PENDING, StageRun
 
 
 def run_stage(stage: Sequence[str], items: Sequence[str]) -> int:
-    """Run a stage, ``work(run, settings, *items)`` of its module, and return its exit status.
+    """Run a stage, ``work(run, settings, *items)`` of its module, note the run, and return its exit status.
 
-    An InputError is printed, a line a mistake; the status is 2 then. The run is noted whether it
-    succeeds or not.
+    An InputError is printed, a line a mistake; the status is 2 then.
     """
-    if len(stage) != 1 or stage[0] not in STAGES:
-        print(f"usage: python -m aopc.paper.stages {{{','.join(STAGES)}}} [item …]", file=sys.stderr)
+    known = len(stage) == 1 and stage[0] in STAGES
+    work = import_module(f"aopc.paper.stages.{stage[0]}").work if known else None
+    wanted = list(inspect.signature(work).parameters)[2:] if work else ["[item …]"]
+    if work is None or len(items) != len(wanted):
+        usage = [stage[0] if known else f"{{{','.join(STAGES)}}}", *map(str.upper, wanted)]
+        print(f"usage: python -m aopc.paper.stages {' '.join(usage)}", file=sys.stderr)
         return 2
-    work = import_module(f"aopc.paper.stages.{stage[0]}").work
-    wanted = list(inspect.signature(work).parameters)[2:]
-    if len(items) != len(wanted):
-        usage = " ".join([stage[0], *map(str.upper, wanted)])
-        print(f"usage: python -m aopc.paper.stages {usage}", file=sys.stderr)
-        return 2
-    run = StageRun("@".join([STAGES[stage[0]], *(["-".join(items)] if items else [])]))
+    run, status = StageRun("@".join([STAGES[stage[0]], *items])), "FAILED"
     try:
-        work(run, read_settings(), *items)
-        run.finish("FINISHED")
+        settings = read_settings()
+        section = "panels" if wanted == ["panel"] else STAGES[stage[0]]
+        if items and items[0] not in getattr(settings, section):
+            hint = nearest(items[0], getattr(settings, section))
+            raise InputError(f"params.yaml: {section} has no {items[0]!r}: {hint}")
+        work(run, settings, *items)
+        status = "FINISHED"
     except InputError as error:
-        run.finish("FAILED")
         print("\n".join(f"aopc: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        run.finish("KILLED")
+        status = "KILLED"
         return 130
-    except BaseException:
-        run.finish("FAILED")
-        raise
     finally:
+        run.finish(status)
         PENDING.append(run)
     return 0
