@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from aopc.base.errors import InputError
-from aopc.base.imports import PACKAGE
+from aopc.base.imports import PACKAGE, reached
 from aopc.paper.stages import STAGES
 from aopc.paper.stages.stage import run_stage
+from aopc.paper.stages.warm import WARM
 from pipeline import ROOT
 
 FOLDER = PACKAGE / "paper" / "stages"
@@ -25,8 +26,16 @@ def test_a_stage_is_at_most_forty_lines(module: str) -> None:
 
 
 def test_every_module_is_a_stage() -> None:
-    others = {"__init__", "__main__", "stage"}
+    others = {"__init__", "__main__", "stage", "warm"}
     assert {p.stem for p in FOLDER.glob("*.py")} - others == set(STAGES)
+
+
+@pytest.mark.parametrize("module", STAGES)
+def test_the_warm_process_serves_the_stages_that_need_torch(module: str) -> None:
+    text = "".join(
+        (PACKAGE / file).read_text() for file in reached(f"aopc.paper.stages.{module}") if file.endswith(".py")
+    )
+    assert ("\nimport torch\n" in text) == (module in WARM)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,7 @@
 
 import sys
 
-from aopc.base.machine import prepare
+from aopc.paper.stages.warm import run
 
 if __name__ == "__main__":
-    prepare()
-    from aopc.paper.stages.stage import run_stage
-
-    sys.exit(run_stage(sys.argv[1:2], sys.argv[2:]))
+    sys.exit(run(sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:]))
