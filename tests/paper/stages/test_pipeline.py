@@ -176,7 +176,7 @@ def test_the_warm_process_gives_the_same_and_leaves_nothing_behind(repository: P
     (note,) = (repository / ".cache" / "pending").glob("[0-9]*.json")
     assert not note.name.endswith(f"-{caller.pid}.json")  # another process did the work
     notes(repository)
-    change(repository, "perturbation", "repeats", value=20_000)  # minutes of work
+    change(repository, "perturbation", "repeats", value=30_000)  # minutes of work, and other work than below
     folder = repository / ".cache" / "parts"
     locks = set(folder.glob("*.lock"))
     said = interrupted(repository, signal.SIGINT, lambda: set(folder.glob("*.lock")) - locks, AOPC_WARM="1")
