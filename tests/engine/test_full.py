@@ -23,8 +23,6 @@ def test_models_that_flatten_with_view_are_taken(shift: float, incremental: bool
             return self.head(self.conv(x.sub_(shift)).view(len(x), -1))
 
     model, x = Flattens(), images(2, 8, 8)
-    curves = aopc.perturbation_curves(
-        model, x, x.sum(1), region_size=4, steps=3, repeats=2, incremental=incremental
-    )
+    curves = aopc.perturbation_curves(model, x, x.sum(1), region_size=4, steps=3, repeats=2, incremental=incremental)
     with torch.no_grad():
         np.testing.assert_allclose(curves.logits[:, 0, 0], model(x.clone()).amax(1), atol=1e-5)
