@@ -69,4 +69,4 @@ lock: ## pin the dependencies of pyproject.toml anew (needs uv)
 	  --all-extras --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and the caches, keep the results
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

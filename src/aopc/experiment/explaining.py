@@ -11,7 +11,6 @@ from aopc.base.provenance import identity_hash, source_hash
 from aopc.experiment.run import Products, Task, Unit
 from aopc.experiment.store import HEATMAPS
 from aopc.experiment.subject import Subject
-from aopc.explainers.run import heatmaps_of
 
 
 def explained(
@@ -20,6 +19,9 @@ def explained(
     """Heatmaps (n, H, W) by explainer; one that is not finite is NaN all over."""
     if not explainers:
         return {}
+    # Not above: the import takes 1.6 s, and most of the pipeline's processes explain nothing.
+    from aopc.explainers.run import heatmaps_of
+
     return heatmaps_of(
         subject.network.model,
         subject.pixels(rows),

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from aopc.paper.readme import results_table
-from aopc.paper.stages import warm
 from pipeline import execute, logged_runs, new_repository, ran, settings
 
 
@@ -158,34 +157,6 @@ def test_a_stage_by_hand_gives_the_same_and_says_errors(repository: Path) -> Non
     assert notes(repository) == [("heatmaps@digits", "FAILED")]
 
 
-def test_the_warm_process_gives_the_same_and_leaves_nothing_behind(repository: Path) -> None:
-    """What only connects gets no stage, and a stage whose caller is interrupted stops."""
-    target = repository / "data" / "heatmaps" / "digits" / "lrp-alpha2-beta1" / "heatmaps.npy"
-    socket, expected = repository / ".cache" / "warm.sock", target.read_bytes()
-    assert execute(repository, *STAGE, "explain", "digits").returncode == 0
-    _wait(socket.exists)
-    with contextlib.chdir(repository):
-        probe = warm._connect()
-    assert probe is not None
-    probe.close()
-    target.unlink()
-    notes(repository)
-    caller = subprocess.Popen([*STAGE, "explain", "digits"], cwd=repository, env=settings())
-    assert caller.wait(timeout=60) == 0
-    assert target.read_bytes() == expected
-    (note,) = (repository / ".cache" / "pending").glob("[0-9]*.json")
-    assert not note.name.endswith(f"-{caller.pid}.json")  # another process did the work
-    notes(repository)
-    change(repository, "perturbation", "repeats", value=30_000)  # minutes of work, and other work than below
-    folder = repository / ".cache" / "parts"
-    locks = set(folder.glob("*.lock"))
-    said = interrupted(repository, signal.SIGINT, lambda: set(folder.glob("*.lock")) - locks, AOPC_WARM="1")
-    change(repository, "perturbation", "repeats", value=2)
-    assert "KeyboardInterrupt" not in said
-    assert notes(repository) == [("perturbation@digits", "KILLED")]
-    _wait(lambda: not socket.exists(), seconds=warm.IDLE_SECONDS + 45)
-
-
 def test_stages_say_what_is_wrong_with_params(tmp_path: Path) -> None:
     stage = [*STAGE, "gather", "digits"]
     assert "no params.yaml here" in execute(tmp_path, *stage).stderr
@@ -200,12 +171,12 @@ def test_stages_say_what_is_wrong_with_params(tmp_path: Path) -> None:
     assert "usage" in unknown.stderr
 
 
-def interrupted(repository: Path, stop: signal.Signals, began: Callable[[], object], **environment: str) -> str:
+def interrupted(repository: Path, stop: signal.Signals, began: Callable[[], object]) -> str:
     """Stop the stage ``perturbation@digits`` once it has begun; returns what it said."""
     caller = subprocess.Popen(
         [*STAGE, "perturb", "digits"],
         cwd=repository,
-        env=settings(**{"AOPC_WARM": "0", **environment}),
+        env=settings(),
         stderr=subprocess.PIPE,
         text=True,
         # Where the tests run in the background, SIGINT is ignored, and that would be inherited.
@@ -251,7 +222,7 @@ def test_a_killed_stage_goes_on_with_the_same_result(repository: Path) -> None:
     kept = {path: path.stat().st_mtime_ns for path in parts_of(repository)}
     assert kept
     assert hashes(curves) == {}
-    resumed = subprocess.Popen([*STAGE, "perturb", "digits"], cwd=repository, env=settings(AOPC_WARM="0"))
+    resumed = subprocess.Popen([*STAGE, "perturb", "digits"], cwd=repository, env=settings())
     while resumed.poll() is None:
         for path in kept:
             with contextlib.suppress(FileNotFoundError):  # removed at the end

@@ -12,7 +12,6 @@ from aopc.base.errors import InputError
 from aopc.base.imports import PACKAGE, reached
 from aopc.paper.stages import STAGES
 from aopc.paper.stages.stage import run_stage
-from aopc.paper.stages.warm import WARM
 from pipeline import ROOT
 
 FOLDER = PACKAGE / "paper" / "stages"
@@ -26,16 +25,20 @@ def test_a_stage_is_at_most_forty_lines(module: str) -> None:
 
 
 def test_every_module_is_a_stage() -> None:
-    others = {"__init__", "__main__", "stage", "warm"}
+    others = {"__init__", "__main__", "stage"}
     assert {p.stem for p in FOLDER.glob("*.py")} - others == set(STAGES)
 
 
+#: The stages that compute with a network.
+WITH_TORCH = {"prepare", "predict", "explain", "perturb", "control", "compare", "follow"}
+
+
 @pytest.mark.parametrize("module", STAGES)
-def test_the_warm_process_serves_the_stages_that_need_torch(module: str) -> None:
+def test_only_stages_that_run_a_network_import_torch(module: str) -> None:
     text = "".join(
         (PACKAGE / file).read_text() for file in reached(f"aopc.paper.stages.{module}") if file.endswith(".py")
     )
-    assert ("\nimport torch\n" in text) == (module in WARM)
+    assert ("\nimport torch\n" in text) == (module in WITH_TORCH)
 
 
 @pytest.mark.parametrize(

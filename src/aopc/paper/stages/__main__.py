@@ -2,7 +2,10 @@
 
 import sys
 
-from aopc.paper.stages.warm import run
+from aopc.base.machine import prepare
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1] if len(sys.argv) > 1 else "", sys.argv[2:]))
+    prepare()
+    from aopc.paper.stages.stage import run_stage
+
+    sys.exit(run_stage(sys.argv[1:2], sys.argv[2:]))
