@@ -19,4 +19,7 @@ class DamagedError(InputError):
 
     def __init__(self, path: Path, how: str) -> None:
         super().__init__(f"{path} {how}")
-        self.path = path
+        self.path, self.how = path, how
+
+    def __reduce__(self) -> tuple[type["DamagedError"], tuple[Path, str]]:
+        return DamagedError, (self.path, self.how)  # from another process

@@ -94,7 +94,7 @@ def _summary(panel: Panel, explainers: Sequence[str], seed: int) -> Summary:
 
 
 def _controls(panel: Panel) -> Controls:
-    conditions = sorted(panel.control_file("", "").parent.iterdir())
+    conditions = [c for c in sorted(panel.control_file("", "").parent.iterdir()) if any(c.glob("*.parquet"))]
     files = {condition.name: sorted(condition.glob("*.parquet")) for condition in conditions}
     return {name: {f.stem: next(iter(read_curves(f).values())) for f in found} for name, found in files.items()}
 
