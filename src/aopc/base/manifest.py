@@ -54,13 +54,16 @@ def what_is_not_ours(folder: Path) -> str | None:
 
 
 def remove_listed(folder: Path) -> None:
-    """Remove what the manifest lists, the manifest last, and the folders that are empty then; nothing else."""
+    """Remove what the manifest lists, the folders that are empty then, and last the manifest; nothing else."""
     listed = read_record(folder / MANIFEST)["files"]
     for path in [path for name, path in _files(folder) if name in listed]:
         path.unlink()
-    (folder / MANIFEST).unlink()
-    for below, _, _ in sorted(os.walk(folder), reverse=True):
+    for below, _, _ in sorted(os.walk(folder), reverse=True)[:-1]:
         Path(below).rmdir()
+    # While something is left, it says what that is.
+    if [path.name for path in folder.iterdir()] == [MANIFEST]:
+        (folder / MANIFEST).unlink()
+        folder.rmdir()
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

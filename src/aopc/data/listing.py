@@ -34,11 +34,11 @@ class Listing:
 
     def _walk(self, folder: Path) -> None:
         try:
-            self._once(folder, self._folders, "folder")
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             if is_results([entry.name for entry in entries]):
                 self.left_out[RESULTS] += 1
                 return
+            self._once(folder, self._folders, "folder")
             for entry in entries:
                 self._add(entry)
         except OSError as error:
