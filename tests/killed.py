@@ -47,7 +47,7 @@ def _kill_before(change: int, folder: str) -> None:
         else:
             is_change = event in _CHANGES
         exchanged = event == "ctypes.dlsym" and arguments[1] == "renameat2"
-        if exchanged or (is_change and os.fsdecode(_path(arguments[0])).startswith(folder)):
+        if exchanged or (is_change and _path(arguments[0]).startswith(folder)):
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -55,8 +55,8 @@ def _kill_before(change: int, folder: str) -> None:
     sys.addaudithook(hook)
 
 
-def _path(argument: Any) -> Any:
-    return argument if isinstance(argument, str | bytes | os.PathLike) else ""
+def _path(argument: Any) -> str:
+    return str(Path(os.fsdecode(argument)).absolute()) if isinstance(argument, str | bytes | os.PathLike) else ""
 
 
 def snapshot(folder: Path) -> dict[str, bytes | str | None]:
