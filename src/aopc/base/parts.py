@@ -101,3 +101,10 @@ def parts(cache: Path, identity: str) -> Iterator[Parts]:
                 _remove(folder)
             raise
         _remove(folder)
+
+
+def forget(cache: Path, identity: str) -> None:
+    """Remove what a kill left of a computation whose result is there."""
+    if (cache / identity).exists() or (cache / f"{identity}.lock").exists():
+        with parts(cache, identity):
+            pass

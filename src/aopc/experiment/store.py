@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aopc.base.errors import DamagedError
 from aopc.base.files import concatenated, is_temporary, is_whole, origin_of, read_table, write_record
+from aopc.base.parts import forget
 from aopc.experiment.executors import Executor
 from aopc.experiment.run import Unit, Work, run
 from aopc.perturbation.curves import Curves, CurvesByOrder
@@ -123,6 +124,8 @@ def renew(
     """
     identities = {unit: work.identity(unit) for unit in work.units}
     missing = [u for u, i in identities.items() if identity_of(place(u)) != i]
+    for unit in identities.keys() - set(missing):
+        forget(cache, identities[unit])
     if not missing:
         return []
     with run(work, cache, units=missing, executor=executor) as done:
