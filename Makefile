@@ -54,7 +54,7 @@ ifndef NETWORK
 	python benchmarks/heatmaps.py
 	python benchmarks/costs.py
 ifdef AOPC_REAL_DATA
-	rm -rf .cache/tolerance && aopc evaluate --images $(AOPC_REAL_DATA)/imagenet-sample/images \
+	aopc evaluate --images $(AOPC_REAL_DATA)/imagenet-sample/images \
 	  --model squeezenet1_0 --weights $(AOPC_REAL_DATA)/squeezenet/squeezenet1_0_ilsvrc2012.pt \
 	  --preprocessing caffe --limit 60 --repeats 3 --out .cache/tolerance
 	python benchmarks/tolerance.py .cache/tolerance/curves
@@ -69,4 +69,5 @@ lock: ## pin the dependencies of pyproject.toml anew (needs uv)
 	  --all-extras --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and the caches, keep the results
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@test ! -e $(VENV) || test -f $(VENV)/pyvenv.cfg || { echo "$(VENV) is no Python environment: remove it by hand" >&2; exit 2; }
+	rm -rf -- $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -68,7 +68,8 @@ def _evaluation(
 ) -> "Evaluation":
     """What to evaluate, from the options that ``evaluate`` and ``estimate`` share."""
     # Imported here so that --help and wrong options answer at once.
-    from aopc.data.folder import image_folder, read_classes
+    from aopc.data.classes import class_lines
+    from aopc.data.folder import image_folder
     from aopc.data.subset import Subset
     from aopc.experiment.evaluate import Evaluation
     from aopc.explainers.registry import EXPLAINERS, get_explainer
@@ -95,7 +96,7 @@ def _evaluation(
         folder = folder.subset(Subset(limit, "sample", seed))
     if first is not None:
         folder = folder.subset(Subset(first, "first"))
-    names = tuple(read_classes(classes)) if classes is not None else None
+    names = tuple(class_lines(classes)) if classes is not None else None
     network, _ = load_network(model, weights, preprocessing, names)
     return Evaluation(
         name=name or images.resolve().name,

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aopc.base.errors import InputError
+from aopc.base.errors import DamagedError, InputError
 from aopc.base.files import (
     atomic,
     join_arrays,
     join_tables,
+    origin_of,
     read_array,
     read_csv,
     read_json,
     read_table,
-    table_origin,
     write_array,
     write_csv,
     write_json,
@@ -60,8 +60,9 @@ def test_tables_come_back_with_their_origin(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["value"], columns["value"])
     np.testing.assert_array_equal(found["curve"], columns["curve"])
     assert found["curve"].dtype == np.float32
-    assert table_origin(path) == {"code": "x", "parameters": {"steps": 3}}
-    assert table_origin(tmp_path / "none.parquet") == {}
+    assert origin_of(path) == {"code": "x", "parameters": {"steps": 3}}
+    with pytest.raises(DamagedError, match="is missing"):
+        origin_of(tmp_path / "none.parquet")
 
 
 def test_parts_are_joined_row_by_row(tmp_path: Path) -> None:
@@ -73,11 +74,11 @@ def test_parts_are_joined_row_by_row(tmp_path: Path) -> None:
         write_table(tables[-1], {"row": list(range(5))[part], "x": values[part]}, {"part": i})
         write_array(arrays[-1], values[part])
     join_tables(tmp_path / "all.parquet", tables, {"whole": True})
-    join_arrays(tmp_path / "all.npy", arrays)
+    join_arrays(tmp_path / "all.npy", arrays, {"whole": 1})
     found = read_table(tmp_path / "all.parquet")
     assert found["row"].tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_array_equal(found["x"], values)
-    assert table_origin(tmp_path / "all.parquet") == {"whole": True}
+    assert origin_of(tmp_path / "all.parquet") == {"whole": True}
     np.testing.assert_array_equal(read_array(tmp_path / "all.npy"), values)
     assert isinstance(read_array(tmp_path / "all.npy"), np.memmap)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aopc.base.errors import InputError
-from aopc.base.files import read_json
+from aopc.base.files import read_record
 from aopc.data.dataset import Dataset
 from aopc.data.folder import image_folder
 from aopc.data.sources.drawn import CLASSES, drawn
@@ -81,7 +81,7 @@ def test_some_images_are_taken_with_all_that_belongs_to_them(tmp_path: Path) -> 
 def test_where_a_data_set_is_from_is_said_in_it(tmp_path: Path) -> None:
     data = drawn(style="scenes", split="test", images=2, seed=0)
     data.save(tmp_path, {"parameters": {"seed": 0}, "code": "abc"})
-    about = read_json(tmp_path / "about.json")
+    about = read_record(tmp_path / "about.json")
     assert about["parameters"] == {"seed": 0}
     assert about["code"] == "abc"
     assert about["ids"] == list(data.ids)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import aopc
-from aopc.data.folder import image_folder, read_classes
+from aopc.data.classes import read_classes
+from aopc.data.folder import image_folder
 from aopc.data.subset import Subset
 from image_files import picture
 
@@ -20,7 +21,9 @@ def test_folders_are_listed_sampled_and_labelled(tmp_path: Path) -> None:
     folder = image_folder(tmp_path)
     assert folder.ids == ("cat/1.png", "cat/2.PNG", "dog/1.jpeg")
     np.testing.assert_array_equal(folder.labels(["dog", "cat"]), [1, 1, 0])
-    assert folder.labels(["dog"]) is None
+    assert folder.labels(["cow"]) is None
+    with pytest.raises(aopc.InputError, match="lacks the class 'cat'"):
+        folder.labels(["dog"])
     assert folder.subset(Subset(2, "first")).ids == folder.ids[:2]
     assert folder.subset(Subset(2, "sample", 0)) == folder.subset(Subset(2, "sample", 0))
     assert len({folder.subset(Subset(1, "sample", seed)).ids for seed in range(20)}) == 3

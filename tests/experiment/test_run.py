@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aopc.base.errors import InputError
-from aopc.base.files import read_array, read_table, table_origin
+from aopc.base.files import origin_of, read_array, read_table
 from aopc.experiment.executors import Executor
 from aopc.experiment.executors.local import Local
 from aopc.experiment.run import Done, Task, Unit, Work, run, slices
@@ -55,7 +55,7 @@ def test_the_parts_are_joined_in_the_order_of_the_images(tmp_path: Path) -> None
         table = read_table(stem.with_suffix(".parquet"))
         assert table["value"].tolist() == expected(unit)
         assert table["image"].tolist() == work.ids
-        assert table_origin(stem.with_suffix(".parquet")) == {"unit": stem.name}
+        assert origin_of(stem.with_suffix(".parquet")) == {"unit": stem.name}
     # Images that are together in memory are computed for all units at once.
     assert work.computed == [(first, unit) for first in (0, 3, 6) for unit in UNITS]
     assert parts_in(tmp_path / "cache") == set()

@@ -1,6 +1,5 @@
 """The files of results: which are still right, which are computed anew, and what is removed."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aopc.base.files import read_array, read_table, table_origin, write_table
+from aopc.base.files import origin_of, read_array, read_table, write_table
 from aopc.experiment.run import Unit
 from aopc.experiment.store import (
     curve_columns,
@@ -69,16 +68,12 @@ def test_a_file_of_something_else_is_replaced(tmp_path: Path, product: str) -> N
     assert renewed(Numbers(), product, tmp_path, panel="y") == []
     assert renewed(Numbers(version="2"), product, tmp_path, panel="y") == list(UNITS)
     path = place(tmp_path / "files", product, UNITS[0])
-    about = table_origin(path) if product == TABLE else _about(path)
+    about = origin_of(path if product == TABLE else path.with_name("about.json"))
     assert about == {
         "explainer": "a",
         "panel": "y",
         "identity": Numbers(version="2").identity(UNITS[0]),
     }
-
-
-def _about(path: Path) -> dict[str, Any]:
-    return json.loads(path.with_name("about.json").read_text())
 
 
 def test_an_array_that_is_being_written_has_no_identity(tmp_path: Path) -> None:
@@ -124,12 +119,21 @@ def test_a_killed_renewal_goes_on(tmp_path: Path) -> None:
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_only_what_is_wanted_is_kept(tmp_path: Path) -> None:
-    for name in ("a.parquet", "b.parquet"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "gone" / "below").mkdir(parents=True)
+def test_only_what_is_ours_and_unwanted_is_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.parquet", "b.parquet", "gone/below/c.parquet"):
+        write_table(tmp_path / name, {"x": [1]}, {})
+    (tmp_path / "gone" / ".999999999.c.parquet").write_text("of a process that was killed")
+    (tmp_path / "mine").mkdir()
+    write_table(tmp_path / "mine" / "d.parquet", {"x": [1]}, {})
+    for name in ("notes.txt", "e.parquet", "mine/f.npy"):
+        (tmp_path / name).write_text("the user's")
+    (tmp_path / "link").symlink_to(tmp_path / "a.parquet")
     keep_only(tmp_path, ["a.parquet", "not there"])
-    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+    left = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*"))
+    assert left == ["a.parquet", "e.parquet", "link", "mine", "mine/f.npy", "notes.txt"]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4
+    assert all("is left alone" in line for line in said)
     keep_only(tmp_path / "nowhere", ["a"])
 
 

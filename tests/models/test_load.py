@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import aopc
-from aopc.data.folder import image_folder, read_classes
+from aopc.data.classes import read_classes
+from aopc.data.folder import image_folder
 from aopc.data.subset import Subset
 from aopc.models.inference import predict
 from aopc.models.load import load_torchvision_model

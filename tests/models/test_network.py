@@ -37,9 +37,9 @@ def test_a_stored_network_is_what_was_saved(tmp_path: Path) -> None:
 
 def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        save_network(tmp_path / f"{name}.pt", *small())
-    save_network(tmp_path / "other.pt", *small(seed=1))
-    one, two, other = ((tmp_path / f"{n}.pt").read_bytes() for n in ("one", "two", "other"))
+        save_network(tmp_path / name / "net.pt", *small())
+    save_network(tmp_path / "other" / "net.pt", *small(seed=1))
+    one, two, other = ((tmp_path / n / "net.pt").read_bytes() for n in ("one", "two", "other"))
     assert one == two
     assert one != other
 

@@ -1,13 +1,18 @@
 """Result files: tidy Parquet tables, arrays, JSON and CSV.
 
-All writing goes to a temporary name first and is renamed, so a file is whole or not there.
+All writing goes to a temporary name first, to the disk, and is renamed, so a file is whole or not there, also after a
+failure of power. Tables, arrays and records are sealed (:mod:`aopc.base.sealed`): reading raises a DamagedError where one
+is not what was written, or lies where another belongs. What is published as plain text is not: CSV and JSON.
 """
 
 import csv
+import glob
 import json
 import os
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from aopc.base.errors import InputError
+from aopc.base import sealed
+from aopc.base.errors import DamagedError, InputError
 
 _METADATA_KEY = b"aopc"
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path``, of the same suffix, to write to; renamed to ``path`` if all went well.
+
+    ``durable``: on the disk before it is renamed, so that a failure of power leaves the old file or the new one; for what
+    is computed again where it is damaged that is not worth the time.
 
     Raises
     ------
@@ -33,8 +42,13 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path)
         yield temporary
+        if durable:
+            to_disk(temporary)
         temporary.replace(path)
+        if durable:
+            to_disk(path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -42,32 +56,103 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def table_origin(path: Path) -> dict[str, Any]:
-    """The ``origin`` that :func:`write_table` was given; empty where there is no such file."""
-    found = (pq.read_schema(path).metadata or {}) if path.is_file() else {}
-    return dict(json.loads(found.get(_METADATA_KEY, b"{}")))
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some file systems cannot do it for a folder.
+        with suppress(OSError) if path.is_dir() else nullcontext():
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], origin: Mapping[str, Any]) -> None:
+def is_temporary(path: Path) -> bool:
+    """Whether a process that is gone left it behind in :func:`atomic`."""
+    found = re.match(r"\.(\d+)\..", path.name)
+    if found is None or path.is_dir():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it is somebody else's process
+        pass
+    return False
+
+
+def _remove_stale(path: Path) -> None:
+    for other in path.parent.glob(f".*.{glob.escape(path.name)}"):
+        if re.fullmatch(rf"\.\d+\.{re.escape(path.name)}", other.name) and is_temporary(other):
+            other.unlink(missing_ok=True)
+
+
+def origin_of(path: Path) -> dict[str, Any]:
+    """What a table, an array or a record says about itself; a DamagedError if it is not whole, or not there."""
+    if path.suffix == ".parquet":
+        return sealed.without_seal(_table_seal(path))
+    return read_record(path) if path.suffix == ".json" else sealed.without_seal(sealed.appended(path)[0])
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a table, an array or a record is there and is what was written; where it is not that, it is said."""
+    if not path.exists():
+        return False
+    try:
+        origin_of(path)
+    except DamagedError as error:
+        print(f"aopc: {error}; it is made again", file=sys.stderr)
+        return False
+    return True
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a table's or an array's content. Errors as of :func:`origin_of`."""
+    seal = _table_seal(path) if path.suffix == ".parquet" else sealed.appended(path)[0]
+    return str(seal["digest"])
+
+
+def _table_seal(path: Path) -> dict[str, Any]:
+    sealed.verify(path)
+    try:
+        text = pq.read_metadata(path).metadata[_METADATA_KEY]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedError(path, "is another file than belongs there: it is no table") from error
+    return sealed.checked(path, text)
+
+
+def write_table(
+    path: Path,
+    columns: Mapping[str, Sequence[Any] | NDArray[Any]],
+    origin: Mapping[str, Any],
+    *,
+    durable: bool = True,
+) -> None:
     """Write columns of equal length as Parquet, with ``origin`` (of :mod:`aopc.base.provenance`) in its schema.
 
     An array of two dimensions becomes a column of lists.
     """
     table = pa.table({name: _column(values) for name, values in columns.items()})
-    with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(_metadata(origin)), temporary, compression="zstd")
+    table = table.replace_schema_metadata(_metadata(path, origin))
+    with atomic(path, durable=durable) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        sealed.seal(temporary)
 
 
 def join_tables(path: Path, parts: Sequence[Path], origin: Mapping[str, Any]) -> None:
     """Write the rows of several Parquet files with the same columns as one, part by part."""
-    schema = pq.read_schema(parts[0]).with_metadata(_metadata(origin))
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
-        for part in parts:
-            file.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
+    for part in parts:
+        _table_seal(part)
+    schema = pq.read_schema(parts[0]).with_metadata(_metadata(path, origin))
+    with atomic(path) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as file:
+            for part in parts:
+                file.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
+        sealed.seal(temporary)
 
 
-def _metadata(origin: Mapping[str, Any]) -> dict[bytes, str]:
-    return {_METADATA_KEY: json.dumps(dict(origin))}
+def _metadata(path: Path, origin: Mapping[str, Any]) -> dict[bytes, str]:
+    return {_METADATA_KEY: sealed.description(path, origin)}
 
 
 def _column(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
@@ -78,7 +163,14 @@ def _column(values: Sequence[Any] | NDArray[Any]) -> pa.Array:
 
 
 def read_table(path: Path) -> dict[str, NDArray[Any]]:
-    """The columns of a Parquet file; a column of lists as an array of two dimensions."""
+    """The columns of a Parquet file; a column of lists as an array of two dimensions.
+
+    Raises
+    ------
+    DamagedError
+        If it is not there, is not what was written, or belongs elsewhere.
+    """
+    _table_seal(path)
     table = pq.read_table(path)
     return {name: _values(table[name].combine_chunks()) for name in table.column_names}
 
@@ -112,33 +204,72 @@ def _cell(value: Any) -> Any:
 
 
 def read_csv(path: Path) -> dict[str, NDArray[Any]]:
-    """The columns of what :func:`write_csv` wrote; an empty cell is NaN."""
+    """The columns of what :func:`write_csv` wrote; an empty cell is NaN; a DamagedError if it is no CSV."""
     import pandas as pd
 
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError as error:
+        raise DamagedError(path, "is missing") from error
+    except (OSError, ValueError) as error:
+        raise DamagedError(path, f"is damaged: it is no CSV ({_first_line(error)})") from error
     return {str(name): table[name].to_numpy() for name in table.columns}
 
 
-def write_array(path: Path, values: NDArray[Any]) -> None:
-    """Write an array as ``.npy``, readable as a memory map."""
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values)
+def write_array(
+    path: Path, values: NDArray[Any], origin: Mapping[str, Any] | None = None, *, durable: bool = True
+) -> None:
+    """Write an array as ``.npy``, readable as a memory map; ``origin`` and the digest follow the data."""
+    with atomic(path, durable=durable) as temporary:
+        with temporary.open("wb") as file:
+            np.save(file, values)
+        sealed.append(temporary, path, origin or {})
 
 
-def join_arrays(path: Path, parts: Sequence[Path]) -> None:
+def join_arrays(path: Path, parts: Sequence[Path], origin: Mapping[str, Any]) -> None:
     """Write the rows of several ``.npy`` files as one, part by part."""
     shapes = [read_array(part).shape for part in parts]
     whole = (sum(shape[0] for shape in shapes), *shapes[0][1:])
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": whole}
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in parts:
-            file.write(np.ascontiguousarray(read_array(part), dtype="<f4").tobytes())
+    with atomic(path) as temporary:
+        with temporary.open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": whole}
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(read_array(part), dtype="<f4").tobytes())
+        sealed.append(temporary, path, origin)
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """A memory map of an ``.npy`` file."""
+    """A memory map of an ``.npy`` file of ours. Errors as of :func:`read_table`."""
+    sealed.appended(path)
     return np.load(path, mmap_mode="r")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file of a format that lets bytes follow its own, as zip archives do, and so torch's files."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+        sealed.append(temporary, path, {})
+
+
+def read_bytes(path: Path) -> bytes:
+    """What :func:`write_bytes` was given. Errors as of :func:`read_table`."""
+    _, end = sealed.appended(path)
+    return path.read_bytes()[:end]
+
+
+def write_record(path: Path, content: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Write JSON that carries its digest, as the last key."""
+    text = sealed.description(path, _without_nan(dict(content)), indent=1)
+    with atomic(path, durable=durable) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+        sealed.seal(temporary)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of what :func:`write_record` wrote. Errors as of :func:`read_table`."""
+    sealed.verify(path)
+    return sealed.without_seal(sealed.checked(path, path.read_bytes()))
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -157,5 +288,14 @@ def _without_nan(content: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of a JSON file; a DamagedError if it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DamagedError(path, "is missing") from error
+    except (OSError, ValueError) as error:
+        raise DamagedError(path, f"is damaged: it is no JSON ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,5 @@
 """A data set in memory and on disk."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aopc.base.errors import InputError
-from aopc.base.files import atomic, read_array, read_json, write_array, write_json
+from aopc.base import sealed
+from aopc.base.errors import DamagedError, InputError
+from aopc.base.files import atomic, digest_of, is_whole, read_array, read_record, write_array, write_record
 from aopc.base.progress import progress_bar
-from aopc.data.folder import ImageFolder
+from aopc.data.folder import ImageFolder, content_hash
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ class Dataset:
             return self
         if file is None:
             return replace(self, images=self._frames(frame, np.empty), masks=None)
-        if not file.is_file():
+        if not is_whole(file):
             with atomic(file) as temporary:
                 self._frames(frame, partial(np.lib.format.open_memmap, temporary, "w+"))
+                sealed.append(temporary, file, {})
         return replace(self, images=read_array(file), masks=None)
 
     def _frames(self, frame: Callable[[Image.Image], NDArray[np.uint8]], new: Callable[..., Any]) -> NDArray[np.uint8]:
@@ -113,36 +114,46 @@ class Dataset:
 
     def save(self, folder: Path, origin: Mapping[str, Any]) -> None:
         """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``, which says where
-        they are from (:func:`aopc.base.provenance.metadata`).
+        they are from (:func:`aopc.base.provenance.metadata`) and what their content is.
         """
-        if isinstance(self.images, ImageFolder):
-            _copy_files(self.images, folder / "images")
-        else:
-            write_array(folder / "images.npy", self.images)
-        for name, values in (("labels", self.labels), ("masks", self.masks)):
-            if values is not None:
+        arrays = {"images": self.images, "labels": self.labels, "masks": self.masks}
+        contents: dict[str, str] = {}
+        for name, values in arrays.items():
+            if isinstance(values, ImageFolder):
+                contents |= {f"{name}/{i}": digest for i, digest in _copied(values, folder / name).items()}
+            elif values is not None:
                 write_array(folder / f"{name}.npy", values)
+                contents[name] = digest_of(folder / f"{name}.npy")
         files = {"files": dict(self.files)} if self.files else {}
-        write_json(folder / "about.json", {"ids": list(self.ids), "classes": list(self.classes), **files, **origin})
+        about = {"ids": list(self.ids), "classes": list(self.classes), **files, **origin, "contents": contents}
+        write_record(folder / "about.json", about)
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
-        """Read what :meth:`save` wrote; arrays as memory maps."""
-        about = read_json(folder / "about.json")
-        paths = {name: folder / f"{name}.npy" for name in ("images", "labels", "masks")}
-        found = {name: read_array(path) for name, path in paths.items() if path.exists()}
-        ids = tuple(about["ids"])
-        images = found.get("images", ImageFolder(folder / "images", ids))
+        """Read what :meth:`save` wrote; arrays as memory maps. A DamagedError if one is not what belongs there."""
+        about = read_record(folder / "about.json")
+        contents, ids = about["contents"], tuple(about["ids"])
+        found: dict[str, NDArray[Any]] = {}
+        for name in contents.keys() & {"images", "labels", "masks"}:
+            path = folder / f"{name}.npy"
+            if digest_of(path) != contents[name]:
+                raise DamagedError(path, f"belongs to another data set than {folder / 'about.json'}")
+            found[name] = read_array(path)
+        digests = {i: contents[f"images/{i}"] for i in ids} if "images" not in found else None
+        images = found.get("images", ImageFolder(folder / "images", ids, digests=digests))
         labels = np.asarray(found["labels"]) if "labels" in found else None
         return cls(images, labels, ids, tuple(about["classes"]), found.get("masks"), about.get("files"))
 
 
-def _copy_files(images: ImageFolder, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _copied(images: ImageFolder, folder: Path) -> dict[str, str]:
+    """Copy image files; returns a hash of each by its id, from which half a copy shows."""
+    digests = {}
     try:
         for image_id in images.ids:
-            target = folder / image_id
+            content, target = images.read(image_id), folder / image_id
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(images.path(image_id), target)
+            target.write_bytes(content)
+            digests[image_id] = content_hash(content)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+    return digests

@@ -1,23 +1,24 @@
 """The user's own images: any folder, flat or with one subfolder a class."""
 
+import hashlib
+import io
 import struct
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from aopc.base.errors import InputError
+from aopc.base.errors import DamagedError, InputError
 from aopc.base.progress import progress_bar
+from aopc.data.classes import labels_of
+from aopc.data.listing import SUFFIXES, Listing
 from aopc.data.subset import Subset
 
 # Pillow 13.0 scrambles uncompressed TIFF files that are turned by a quarter, unless libtiff reads them.
 TiffImagePlugin.READ_LIBTIFF = True
-
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,17 @@ class ImageFolder:
         Their names, which key the random values of an image, in their order.
     paths
         Their places below the folder, with forward slashes; None: the ids are the paths.
+    left_out
+        What else lies there, by reason, and how many.
+    digests
+        What :func:`content_hash` gave of each, by id, where the files are copies of ours.
     """
 
     root: Path
     ids: tuple[str, ...]
     paths: tuple[str, ...] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,17 +62,28 @@ class ImageFolder:
         bits; of several frames it is the first. Grey, palette and CMYK images are left in their mode, which
         preprocessing converts. An InputError if the file is missing or is not a whole image.
         """
-        path = self.path(image_id)
+        path, content = self.path(image_id), self.read(image_id)
         try:
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 image.load()
                 return _on_white(_eight_bit(_upright(image)))
-        except FileNotFoundError as error:
-            raise InputError(f"there is no image {path}") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
             raise InputError(f"cannot read the image {path}: replace or remove it ({error})") from error
         except Image.DecompressionBombError as error:
             raise InputError(f"the image {path} is too large: scale it down ({error})") from error
+
+    def read(self, image_id: str) -> bytes:
+        """The file as it is; an InputError if it is missing, or not what was copied."""
+        path = self.path(image_id)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise InputError(f"there is no image {path}") from error
+        except OSError as error:
+            raise InputError(f"cannot read the image {path}: {error.strerror or error}") from error
+        if self.digests is not None and self.digests.get(image_id) != content_hash(content):
+            raise DamagedError(path, "is damaged: its content is not what was written")
+        return content
 
     def subset(self, subset: Subset) -> "ImageFolder":
         """Some of the images, in the order of names; all, where there are no more."""
@@ -75,7 +93,7 @@ class ImageFolder:
         """These images, in this order."""
         path_of = dict(zip(self.ids, self.paths or self.ids, strict=True))
         paths = None if self.paths is None else tuple(path_of[i] for i in image_ids)
-        return ImageFolder(self.root, tuple(image_ids), paths)
+        return replace(self, ids=tuple(image_ids), paths=paths)
 
     def check(self) -> None:
         """Read every image once, so that a damaged one shows before hours of work. Errors as of :meth:`load`."""
@@ -85,19 +103,39 @@ class ImageFolder:
                 progress(1)
 
     def labels(self, class_ids: list[str]) -> NDArray[np.int64] | None:
-        """The class of each image by its subfolder's name, (N,); None if a subfolder is not a class."""
-        index, names = {name: i for i, name in enumerate(class_ids)}, self.subfolders
-        return np.array([index[n] for n in names], dtype=np.int64) if index.keys() >= set(names) else None
+        """The class of each image by its subfolder's name, (N,); None if no subfolder is a class. Rule and errors as of
+        :func:`aopc.data.classes.labels_of`.
+        """
+        return labels_of(self.subfolders, class_ids, self.root)
+
+    def described(self) -> str:
+        """How many images and folders there are, and what is left out."""
+        folders = sorted({name for name in self.subfolders if name})
+        text = f"{len(self)} images" + (f" in {len(folders)} folders" if folders else "")
+        return f"{text}; left out: {_counts(self.left_out)}" if self.left_out else text
 
 
 def image_folder(root: Path) -> ImageFolder:
-    """All images under ``root``; an InputError if there is no such folder, or no image in it."""
+    """All images under ``root``, by the rules of :mod:`aopc.data.listing`; an InputError if there is no such folder, no
+    image in it, or something of which no rule says what it is.
+    """
     if not root.is_dir():
         raise InputError(f"there is no folder {root}")
-    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if _is_image(p))
-    if not files:
-        raise InputError(f"there are no images in {root} ({', '.join(sorted(SUFFIXES))})")
-    return ImageFolder(root, tuple(files))
+    found = Listing(root)
+    if not found.paths:
+        left_out = f"; left out: {_counts(found.left_out)}" if found.left_out else ""
+        raise InputError(f"there are no images in {root} ({', '.join(sorted(SUFFIXES))}){left_out}")
+    ids, paths = tuple(found.paths), tuple(found.paths.values())
+    return ImageFolder(root, ids, None if ids == paths else paths, dict(found.left_out))
+
+
+def content_hash(content: bytes) -> str:
+    """Of an image file."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _counts(left_out: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
 
 
 #: EXIF's orientation → what turns the stored image upright (EXIF 2.3, tag 0x0112).
@@ -140,33 +178,3 @@ def _on_white(image: Image.Image) -> Image.Image:
         return image
     layered = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-
-
-def read_class_names(path: Path) -> dict[str, str]:
-    """A list of classes in the model's order, one a line: id → what to call the class, which follows the id; the id
-    itself where nothing does. An InputError if the file is missing, is not text, or a line is empty or repeats a
-    class.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"there is no class list {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the class list {path}: {error}") from error
-    words = [line.split() for line in lines]
-    if not words or not all(words):
-        raise InputError(f"the class list {path} must have one class a line and no empty line")
-    repeated = [class_id for class_id, count in Counter(w[0] for w in words).items() if count > 1]
-    if repeated:
-        raise InputError(f"the class list {path} names {repeated[0]!r} twice")
-    names = (line.partition(" ")[2].strip().replace("_", " ") for line in lines)
-    return {w[0]: name or w[0] for w, name in zip(words, names, strict=True)}
-
-
-def read_classes(path: Path) -> list[str]:
-    """The class ids in a list of classes, in the model's order. Errors as of :func:`read_class_names`."""
-    return list(read_class_names(path))

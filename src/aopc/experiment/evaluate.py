@@ -1,6 +1,8 @@
 """The user's evaluation: a folder of images and a network, judged by the paper's protocol."""
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,20 +14,19 @@ import torch
 from numpy.typing import NDArray
 
 from aopc.base.errors import InputError
-from aopc.base.files import concatenated, read_table, write_csv, write_table
+from aopc.base.files import concatenated, is_temporary, read_table, write_csv, write_table
 from aopc.base.progress import progress_bar
-from aopc.base.provenance import file_hash, identity_hash, metadata, source_hash
+from aopc.base.provenance import identity_hash, metadata, source_hash
 from aopc.base.random import Stream
 from aopc.data.dataset import Dataset
-from aopc.data.folder import ImageFolder
+from aopc.data.folder import ImageFolder, content_hash
 from aopc.experiment.job import Job
+from aopc.experiment.output import Output, output
 from aopc.experiment.results import (
     Outcome,
-    check_folder,
     condition_rows,
     rows_as_columns,
     warnings_of,
-    write_folder,
     write_summaries,
 )
 from aopc.experiment.run import Done, Unit, run, slices
@@ -48,6 +49,8 @@ from aopc.perturbation.protocol import MAIN, Condition, Protocol
 #: Images that are in memory at once: as many as a tolerance is asked after, so that a run with one computes
 #: the same parts as a run without.
 PART_IMAGES = StoppingRule.every
+#: The names of what is kept during the work begin or end with one.
+_HASH = "[0-9a-f]{32}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class Evaluation:
             raise InputError("name the removal, or give its place as package.module:function")
         for name in self.names:
             get_explainer(name)
+        self._labels(self.folder)
         if self.tolerance is not None and self.names == [RANDOM]:
             raise InputError("a tolerance is of explainers relative to random: name one beside random")
         for condition in self.conditions:
@@ -132,6 +136,13 @@ class Evaluation:
                 targets.append(self._scores(subject, rows).argmax(axis=1))
                 progress(rows.stop - rows.start)
         return replace(subject, targets=np.concatenate(targets))
+
+    def described(self) -> str:
+        """The images, what is left out of their folder, and whether their classes are known."""
+        said = self.folder.described()
+        if self.network.class_names is None or self._labels(self.folder) is not None:
+            return said
+        return f"{said}; no accuracy: no folder of images is called as a class of the list"
 
     def _labels(self, folder: ImageFolder) -> NDArray[np.int64] | None:
         names = self.network.class_names
@@ -173,7 +184,7 @@ class Evaluation:
             "tolerance": self.tolerance,
             "explainers": {name: source_hash(name) for name in self.names},
             "removal": source_hash(self.protocol.removal),
-            "images": {i: file_hash(self.folder.path(i)) for i in self.image_ids},
+            "images": {i: content_hash(self.folder.read(i)) for i in self.image_ids},
         }
 
 
@@ -181,23 +192,28 @@ def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
     """Run the protocol and write ``metrics.json``, the tables and the Figure 4 plot to ``out``.
 
     After a kill a second call goes on where the first one was (parts of :data:`PART_IMAGES` images). ``out`` is written
-    at the end, as a whole; results of an earlier run in it are replaced. Any bad input is an InputError, and nothing is
-    left behind then.
+    at the end, as a whole; results of an earlier run in it are replaced, and nothing else ever is
+    (:mod:`aopc.experiment.output`). Any bad input is an InputError, and nothing is left behind then.
     """
-    names, tolerance, out = evaluation.names, evaluation.tolerance, out.resolve()
-    rule = None if tolerance is None else StoppingRule(tolerance)
-    check_folder(out)
-    evaluation.check()
+    rule = None if evaluation.tolerance is None else StoppingRule(evaluation.tolerance)
+    with output(out, evaluation.folder.root) as folder:
+        evaluation.check()
+        print(f"{evaluation.name}: {evaluation.described()}", file=sys.stderr)
+        return _evaluated(evaluation, rule, folder)
+
+
+def _evaluated(evaluation: Evaluation, rule: StoppingRule | None, out: Output) -> Outcome:
     used = evaluation.used()
     origin, inputs = metadata(used, __name__), [json.dumps(used, default=str)]
-    cache = out.with_name(f"{out.name}.partial")
+    cache = out.path.with_name(f"{out.path.name}.partial")
     try:
         frames = cache / f"frames-{identity_hash(used, 'aopc.models.preprocessing')}.npy"
         job = evaluation.job(evaluation.subject(evaluation.image_ids, inputs, frames))
-        precision = _Precision(names, rule)
+        precision = _Precision(evaluation.names, rule)
         with run(job, cache, until=precision.is_enough) as done:
             outcome = _outcome(evaluation, job, done, precision)
-            write_folder(out, lambda folder: _write(folder, outcome, job, done, origin))
+            about = {"images": evaluation.described(), "left_out": dict(evaluation.folder.left_out)}
+            out.write(lambda folder: _write(folder, outcome, job, done, origin), about)
     finally:
         _remove_if_done(cache)
     return outcome
@@ -276,10 +292,11 @@ def _write(out: Path, outcome: Outcome, job: Job, done: Done, origin: dict[str, 
 
 def _remove_if_done(cache: Path) -> None:
     """Remove the folder of parts, unless an interruption left parts in it; what is not ours stays."""
-    if not cache.is_dir() or any(p.is_dir() for p in cache.iterdir()):
+    inside = list(cache.iterdir()) if cache.is_dir() else []
+    if not inside or any(path.is_dir() and re.fullmatch(_HASH, path.name) for path in inside):
         return
-    for path in cache.iterdir():
-        if path.suffix == ".lock" or "frames-" in path.name:
+    for path in inside:
+        if re.fullmatch(rf"{_HASH}\.lock|frames-{_HASH}\.npy", path.name) or is_temporary(path):
             path.unlink(missing_ok=True)
     with suppress(OSError):  # something of the user's is in it
         cache.rmdir()

@@ -1,14 +1,12 @@
 """The results of an experiment on one data set: their files, and what the user should know of them."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aopc.base.errors import InputError
 from aopc.base.files import write_csv, write_json
 from aopc.base.names import listed
 from aopc.measures.abpc import abpc_per_image
@@ -77,37 +75,3 @@ def warnings_of(summary: Summary) -> list[str]:
                 affected = listed(images[flags].tolist())
                 found.append(f"{flags.sum()} of {len(images)} heatmaps of {name} {meaning} ({affected})")
     return found
-
-
-def check_folder(out: Path) -> None:
-    """Results replace a folder as a whole, so it must be theirs.
-
-    Raises
-    ------
-    InputError
-        If it holds something else.
-    """
-    occupied = out.is_dir() and any(out.iterdir()) and not (out / "metrics.json").is_file()
-    if occupied or out.is_file() or any(parent.is_file() for parent in out.parents):
-        raise InputError(f"{out} is no folder of results: give a new folder, or that of an earlier run, for --out")
-
-
-def write_folder(out: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder of results as a whole, in the place of an earlier one.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
-    folder = out.with_name(f".{out.name}.new")
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        write(folder)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

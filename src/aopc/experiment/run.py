@@ -77,7 +77,7 @@ class Done:
         """Write one of a unit's products as a whole."""
         files = [folder / name for folder in self.folders[unit]]
         if path.suffix == ".npy":
-            join_arrays(path, files)
+            join_arrays(path, files, origin)
         else:
             join_tables(path, files, origin)
 
@@ -96,9 +96,11 @@ def run(
     After a kill a second call goes on where the first one was. Another process with the same work waits. ``units`` are
     those that are wanted (None: all of the work's); ``executor`` says where to compute (None: in this process); ``until`` is asked after each part whether to stop.
     """
-    units = tuple(work.units if units is None else units)
+    units = tuple(dict.fromkeys(work.units if units is None else units))
     with ExitStack() as stack:
-        store = {u: stack.enter_context(parts(cache, work.identity(u))) for u in units}
+        # In one order for all processes, so that no two wait for each other.
+        identities = {u: work.identity(u) for u in units}
+        store = {u: stack.enter_context(parts(cache, identities[u])) for u in sorted(units, key=identities.__getitem__)}
         progress = stack.enter_context(progress_bar(work.rounds * len(work.ids), work.name))
         tasks = [Task(rows, units) for rows in slices(len(work.ids), work.part_images)]
         wanted = (Task(t.rows, tuple(u for u in units if t.name not in store[u])) for t in tasks)
@@ -124,9 +126,9 @@ def _computed(work: Work, progress: Progress, task: Task) -> Mapping[Unit, Produ
 def _write(products: Products, folder: Path) -> None:
     for name, content in products.items():
         if name.endswith(".npy"):
-            write_array(folder / name, content)
+            write_array(folder / name, content, durable=False)
         else:
-            write_table(folder / name, content, {})
+            write_table(folder / name, content, {}, durable=False)
 
 
 def slices(count: int, size: int) -> list[slice]:

@@ -1,6 +1,6 @@
 """Result files of an experiment: curves as tidy tables, and which of them are still right."""
 
-import shutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.base.files import concatenated, read_json, read_table, table_origin, write_json
+from aopc.base.errors import DamagedError
+from aopc.base.files import concatenated, is_temporary, is_whole, origin_of, read_table, write_record
+from aopc.base.parts import forget
 from aopc.experiment.executors import Executor
 from aopc.experiment.run import Unit, Work, run
 from aopc.perturbation.curves import Curves, CurvesByOrder
@@ -61,20 +63,49 @@ def read_mean_curves(*paths: Path) -> CurvesByOrder:
 
 
 def keep_only(folder: Path, names: Iterable[str]) -> None:
-    """Remove what else is in the folder: what an earlier run left there of settings now gone."""
+    """Remove what an earlier run left in the folder of settings now gone; what is not ours stays, which is said."""
     wanted = set(names)
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name not in wanted:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for left in _remove_ours(path):
+                print(f"aopc: {left} is left alone: no file that aopc wrote there", file=sys.stderr)
+
+
+def _remove_ours(path: Path) -> list[Path]:
+    """Remove a file that carries our seal, or all such in a folder, and the folder when it is empty; returns what is
+    left.
+    """
+    if path.is_symlink():
+        return [path]
+    if path.is_dir():
+        left = [other for below in sorted(path.iterdir()) for other in _remove_ours(below)]
+        if not left:
+            path.rmdir()
+        return left
+    try:
+        if not is_temporary(path):
+            origin_of(path)
+    except DamagedError:
+        return [path]
+    path.unlink()
+    return []
 
 
 def identity_of(path: Path) -> str | None:
-    """The identity of what a file holds: in a table's origin, or in ``about.json`` beside an array."""
-    if path.suffix == ".parquet":
-        return table_origin(path).get("identity")
-    about = path.with_name("about.json")
-    whole = about.is_file() and path.is_file()
-    return read_json(about).get("identity") if whole else None
+    """The identity of what a file holds; None if it is not there or not whole, the latter of which is said.
+
+    It lies in the file itself, and of an array in ``about.json`` beside it, too.
+    """
+    about = _about(path)
+    if not is_whole(path) or (path.suffix != ".parquet" and not is_whole(about)):
+        return None
+    found = origin_of(path).get("identity")
+    beside = found if path.suffix == ".parquet" else origin_of(about).get("identity")
+    return found if found == beside else None
+
+
+def _about(path: Path) -> Path:
+    return path.with_name("about.json")
 
 
 def renew(
@@ -93,6 +124,8 @@ def renew(
     """
     identities = {unit: work.identity(unit) for unit in work.units}
     missing = [u for u, i in identities.items() if identity_of(place(u)) != i]
+    for unit in identities.keys() - set(missing):
+        forget(cache, identities[unit])
     if not missing:
         return []
     with run(work, cache, units=missing, executor=executor) as done:
@@ -101,8 +134,6 @@ def renew(
             if path.suffix == ".parquet":
                 done.join(unit, product, path, {**origin(unit), **identity})
                 continue
-            # An array's identity lies beside it, and not while the array is written.
-            path.with_name("about.json").unlink(missing_ok=True)
-            done.join(unit, product, path, {})
-            write_json(path.with_name("about.json"), {**origin(unit), **identity})
+            done.join(unit, product, path, identity)
+            write_record(_about(path), {**origin(unit), **identity})
     return missing

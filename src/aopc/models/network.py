@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.base.checked import checked
-from aopc.base.files import atomic
+from aopc.base.files import read_bytes, write_bytes
 from aopc.base.names import resolve
 from aopc.models.inference import to_device
 from aopc.models.preprocessing import Preprocessing
@@ -76,13 +76,12 @@ def save_network(path: Path, network: Network, layout: Layout) -> None:
     # Through memory: torch.save writes the file's own name into it, and equal networks should be equal files.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def stored_network(path: Path) -> Network:
-    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU; a DamagedError if it is not that."""
+    content = torch.load(io.BytesIO(read_bytes(path)), map_location="cpu", weights_only=True)
     model = build(content["architecture"], content["classes"], content["settings"])
     model.load_state_dict(content["state_dict"])
     return Network(model.eval(), Preprocessing(**content["preprocessing"]), origin=content["origin"])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aopc.base.errors import InputError
-from aopc.base.files import concatenated, write_array, write_json, write_table
+from aopc.base.files import concatenated, write_array, write_record, write_table
 from aopc.base.provenance import metadata
 from aopc.data.dataset import Dataset
 from aopc.explainers.run import heatmaps
@@ -87,4 +87,4 @@ def write_figure3(without_pooling: str, test: Dataset) -> None:
     maps = [heatmaps(network.model, images, method, np.array(targets)) for method in explainers]
     write_array(FOLDER / "figure3-images.npy", pixels)
     write_array(FOLDER / "figure3-heatmaps.npy", np.stack(maps))
-    write_json(FOLDER / "figure3.json", {"explainers": list(explainers), "shown": [list(s) for s in SHOWN]})
+    write_record(FOLDER / "figure3.json", {"explainers": list(explainers), "shown": [list(s) for s in SHOWN]})

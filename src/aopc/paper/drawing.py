@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aopc.base.files import read_array, read_csv, read_json
+from aopc.base.files import read_array, read_csv, read_json, read_record
 from aopc.data.dataset import Dataset
 from aopc.figures.agreement import draw_agreement
 from aopc.figures.figure1 import draw_figure1
@@ -53,7 +53,7 @@ def _digits() -> list[Drawing]:
     folder = DATA / "digits"
     if not (folder / "figure1-image.npy").exists():
         return []
-    about = read_json(folder / "figure3.json")
+    about = read_record(folder / "figure3.json")
     first = [np.asarray(read_array(folder / f"figure1-{n}.npy")) for n in ("image", "heatmaps")]
     third = [np.asarray(read_array(folder / f"figure3-{n}.npy")) for n in ("images", "heatmaps")]
     similarity = read_csv(REPORTS / "figure3.csv")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.base.files import read_array, read_json, read_table
+from aopc.base.files import read_array, read_record, read_table
 from aopc.experiment.store import read_curves
 from aopc.measures.localisation import pointing_game, relevance_mass
 from aopc.measures.specificity import with_their_spread
@@ -94,7 +94,7 @@ def _summary(panel: Panel, explainers: Sequence[str], seed: int) -> Summary:
 
 
 def _controls(panel: Panel) -> Controls:
-    conditions = sorted(panel.control_file("", "").parent.iterdir())
+    conditions = [c for c in sorted(panel.control_file("", "").parent.iterdir()) if any(c.glob("*.parquet"))]
     files = {condition.name: sorted(condition.glob("*.parquet")) for condition in conditions}
     return {name: {f.stem: next(iter(read_curves(f).values())) for f in found} for name, found in files.items()}
 
@@ -126,7 +126,7 @@ def _truth(panel: Panel, explainers: Sequence[str]) -> dict[str, Values]:
 def _training(name: str, title: str) -> Training:
     folder = DATA / "checkpoints" / name
     table, correct = read_table(folder / "aopc.parquet"), np.asarray(read_array(folder / "correct.npy").T)
-    iterations = read_json(folder / "about.json")["iterations"]
+    iterations = read_record(folder / "about.json")["iterations"]
     # Rows are written checkpoint by checkpoint, each with the same images.
     heatmap, random = (table[column].reshape(len(iterations), -1).T for column in ("aopc", "aopc_random"))
     return Training(title, heatmap, random, correct, iterations)

@@ -1,6 +1,5 @@
 """The networks for one data set: trained on it here, published by others, or the user's own."""
 
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +87,6 @@ def trained(run: "StageRun", settings: "Trained", folder: Path, label: str, name
     def keep(iteration: int, model: nn.Sequential) -> None:
         save_network(checkpoint_file(folder, label, iteration), replace(network, model=model.cpu()), layout)
 
-    shutil.rmtree(checkpoint_file(folder, label, 0).parent, ignore_errors=True)
     with progress_bar(recipe.epochs * len(training), f"train {name} {label}") as progress:
         labels = torch.from_numpy(training.labels.copy())
         model, losses = train(model, network.inputs(training.pixels), labels, recipe, progress, keep)

@@ -1,6 +1,5 @@
 """The pipeline's files: one panel of the paper's figures on disk, data sets and networks."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.base.errors import InputError
-from aopc.base.files import read_array, read_json, write_array, write_json
+from aopc.base.errors import DamagedError, InputError
+from aopc.base.files import digest_of, read_array, read_bytes, read_record, write_array, write_bytes, write_record
 from aopc.base.random import Stream
 from aopc.data.dataset import Dataset
 from aopc.models.preprocessing import Preprocessing
@@ -91,13 +90,16 @@ class Panel:
 
     def preprocessing(self) -> Preprocessing:
         """The network's."""
-        said = read_json(self.folder / "prediction.json")["preprocessing"]
+        said = read_record(self.folder / "prediction.json")["preprocessing"]
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
         return Preprocessing(**given)
 
     def logits(self) -> NDArray[np.float32]:
         """(N, classes)."""
-        return np.asarray(read_array(self.folder / "logits.npy"))
+        path, said = self.folder / "logits.npy", read_record(self.folder / "prediction.json")
+        if digest_of(path) != said["logits"]:
+            raise DamagedError(path, "is not the prediction that prediction.json is of")
+        return np.asarray(read_array(path))
 
     def targets(self) -> NDArray[np.int64]:
         """The predicted classes, (N,)."""
@@ -118,12 +120,12 @@ class Panel:
     ) -> float | None:
         """Write the panel; returns the accuracy on its images, None where labels are not known."""
         dataset.save(self.folder, origin)
-        shutil.copyfile(network, self.folder / "network.pt")
+        write_bytes(self.folder / "network.pt", read_bytes(network))
         write_array(self.folder / "logits.npy", logits)
         reached = None
         if dataset.labels is not None:
             reached = float((logits.argmax(axis=1) == dataset.labels).mean())
         about = {"accuracy": reached, "images": len(dataset), **origin}
-        said = {**about, "preprocessing": asdict(preprocessing)}
-        write_json(self.folder / "prediction.json", said)
+        said = {**about, "preprocessing": asdict(preprocessing), "logits": digest_of(self.folder / "logits.npy")}
+        write_record(self.folder / "prediction.json", said)
         return reached

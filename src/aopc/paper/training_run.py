@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.base.files import concatenated, read_array, write_array, write_json, write_table
+from aopc.base.files import concatenated, read_array, write_array, write_record, write_table
 from aopc.base.provenance import file_hash, metadata
 from aopc.data.dataset import Dataset
 from aopc.experiment.job import Job
@@ -58,7 +58,7 @@ def follow(
     write_array(out / "correct.npy", np.stack(correct))
     write_array(out / "heatmaps.npy", np.stack(maps))
     dataset.take(np.arange(min(SHOWN, len(dataset)))).save(out / "shown", origin)
-    write_json(out / "about.json", {"iterations": list(iterations), **origin})
+    write_record(out / "about.json", {"iterations": list(iterations), **origin})
     means = [float(table["aopc"][table["iteration"] == i].mean()) for i in iterations]
     return {"aopc": means, "accuracy": [float(c.mean()) for c in correct]}
 

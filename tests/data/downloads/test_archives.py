@@ -186,6 +186,10 @@ def test_sparse_files_are_refused(tmp_path: Path) -> None:
 def test_a_changed_folder_of_images_is_noticed(tmp_path: Path) -> None:
     file = archive(tmp_path / "x.tar.gz", images(5))
     root, ids = unpack_subset(file, tmp_path / "cache", jpegs, Subset(3, "first"))
+    whole = (root / ids[1]).read_bytes()
+    (root / ids[1]).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="something changed an image"):
+        unpack_subset(file, tmp_path / "cache", jpegs, Subset(3, "first"))
     (root / ids[0]).unlink()
     with pytest.raises(InputError, match="holds 2 files instead of 3"):
         unpack_subset(file, tmp_path / "cache", jpegs, Subset(3, "first"))

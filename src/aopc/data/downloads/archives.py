@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import zlib
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
@@ -20,9 +20,11 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-from aopc.base.errors import InputError
+from aopc.base.errors import DamagedError, InputError
+from aopc.base.files import read_record, write_record
 from aopc.base.places import downloads_folder
 from aopc.base.progress import byte_bar
+from aopc.base.provenance import file_hash
 from aopc.data.downloads.fetch import File, fetch
 from aopc.data.downloads.source import Source
 from aopc.data.folder import ImageFolder
@@ -118,7 +120,21 @@ def unpack_subset(archive: File, cache: Path, name_of: Naming, subset: Subset) -
     ids = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     if len(ids) != subset.count:
         raise InputError(f"{folder} holds {len(ids)} files instead of {subset.count}: something changed it; remove it")
+    try:
+        if read_record(_contents(folder)) != _digests(folder, ids):
+            raise InputError(f"{folder} is damaged: something changed an image in it; remove it")
+    except DamagedError as error:
+        raise InputError(f"{error}; remove {folder}, which it belongs to") from error
     return folder, ids
+
+
+def _contents(folder: Path) -> Path:
+    """Beside the folder: what was unpacked."""
+    return folder.with_name(f".{folder.name}.json")
+
+
+def _digests(folder: Path, ids: Iterable[str]) -> dict[str, str]:
+    return {image_id: file_hash(folder / image_id) for image_id in ids}
 
 
 def _rule_version(name_of: Naming) -> str:
@@ -135,13 +151,14 @@ def _unpack_whole(archive: Path, folder: Path, name_of: Naming, subset: Subset) 
     try:
         partial.mkdir()
         with _reading(archive):
-            _unpack(archive, partial, name_of, subset)
+            ids = _unpack(archive, partial, name_of, subset)
+        write_record(_contents(folder), _digests(partial, sorted(ids)))
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> None:
+def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> list[str]:
     kept: list[tuple[bytes, str]] = []  # ranks and ids, the worst image last
     seen: set[bytes] = set()
     for name, member, content in _files(archive):
@@ -168,6 +185,7 @@ def _unpack(archive: Path, folder: Path, name_of: Naming, subset: Subset) -> Non
             f"{archive} holds {len(kept)} images of the data set, but {subset.count} are wanted: it is cut off, or"
             " another archive; remove it and get it again, or lower the count"
         )
+    return [image_id for _, image_id in kept]
 
 
 def read_members(archive: File, names: set[str]) -> dict[str, bytes]:

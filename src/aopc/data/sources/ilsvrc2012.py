@@ -86,7 +86,8 @@ def _check(images: ImageFolder, where: Path) -> None:
 
 def _from_folder(root: Path, count: int) -> Dataset:
     found: dict[str, str] = {}
-    for path in image_folder(root).ids:
+    every = image_folder(root)
+    for path in every.paths or every.ids:
         image_id = _image_id(path)
         if image_id in found:
             raise InputError(f"{root} holds {image_id} twice: {found[image_id]} and {path}")

@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from aopc.base.errors import InputError
+from aopc.data.classes import read_class_names
 from aopc.data.dataset import Dataset
-from aopc.data.folder import image_folder, read_class_names
+from aopc.data.folder import image_folder
 from aopc.data.subset import Subset
 
 
@@ -48,9 +49,9 @@ def own_images(
         stray = next(i for i in every.ids if "/" not in i)
         raise InputError(f"{folder} has class folders, but also images outside of them, such as {stray}: move them")
     shown = {name: name for name in folders} if classes is None else read_class_names(Path(classes))
-    unknown = [name for name in folders if name not in shown]
-    if unknown:
-        raise InputError(f"{classes} lacks the class {unknown[0]!r}, which {folder} has images of")
+    known = every.labels(list(shown)) if len(folders) > 1 or classes is not None else None
+    if known is None and classes is not None:
+        raise InputError(f"{classes} lacks the class {folders[0]!r}, which {folder} has images of")
     labels = images.labels(list(shown)) if len(folders) > 1 else None
     dataset = Dataset(images, labels, images.ids, () if labels is None else tuple(shown.values()))
     if size is None:

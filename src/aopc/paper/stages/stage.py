@@ -5,8 +5,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from aopc.base.errors import InputError
+from aopc.base.errors import DamagedError, InputError
+from aopc.base.lock import lock
 from aopc.base.names import nearest
+from aopc.paper.folders import LOCKS, how_to_make
 from aopc.paper.params import read_settings
 from aopc.paper.stages import STAGES
 from aopc.paper.tracking.pending import PENDING, StageRun
@@ -31,9 +33,14 @@ def run_stage(stage: Sequence[str], items: Sequence[str]) -> int:
         if items and items[0] not in getattr(settings, section):
             hint = nearest(items[0], getattr(settings, section))
             raise InputError(f"params.yaml: {section} has no {items[0]!r}: {hint}")
-        work(run, settings, *items)
+        LOCKS.mkdir(parents=True, exist_ok=True)
+        with lock(LOCKS / f"{run.name}.lock", busy="runs this stage here already: wait for it"):
+            work(run, settings, *items)
         status = "FINISHED"
     except InputError as error:
+        if isinstance(error, DamagedError) and (command := how_to_make(error.path)):
+            print(f"aopc: {error}; make it again: {command}", file=sys.stderr)
+            return 2
         print("\n".join(f"aopc: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
