@@ -71,7 +71,7 @@ def _evaluation(
     from aopc.data.folder import image_folder, read_classes
     from aopc.data.subset import Subset
     from aopc.experiment.evaluate import Evaluation
-    from aopc.explainers.registry import EXPLAINERS, get_explainer
+    from aopc.explainers.registry import EXPLAINERS, get_explainers
     from aopc.models.load import load_network
     from aopc.perturbation.presets import preset_named
     from aopc.perturbation.protocol import condition_named
@@ -80,8 +80,7 @@ def _evaluation(
     if limit is not None and first is not None:
         raise InputError("give --limit (a random sample) or --first, not both")
     chosen = list(EXPLAINERS) if explainers == "all" else explainers.split(",")
-    for explainer in chosen:
-        get_explainer(explainer)
+    get_explainers(chosen)
     preset = preset_named(protocol)
     given = {"region_size": region_size, "steps": steps, "repeats": repeats, "removal": removal}
     settings: dict[str, Any] = {"seed": seed, "dtype": dtype} | {k: v for k, v in given.items() if v is not None}

@@ -54,10 +54,9 @@ def _effect(found: Mapping[str, Any]) -> tuple[str, str]:
     """The reading that decides, and how far it is beyond what the claim says, negative where it falls short."""
     if found["effect"] is None:
         return str(found["reading"]), "–"
-    interval = (found["effect"], found["low"], found["high"])
-    turning = next(r for r in found["readings"] if (r["estimate"], r["low"], r["high"]) == interval)
+    turning = found["readings"][found["turning"]]
     lead = turning["estimate"] - turning["bound"]
-    effect, low, high = map(_number, interval)
+    effect, low, high = (_number(turning[name]) for name in ("estimate", "low", "high"))
     said = f"{effect} [{low}, {high}], n = {found['n']}: {turning['what']}"
     return said, f"{lead if turning['side'] == 'above' else -lead:+.2f}"
 

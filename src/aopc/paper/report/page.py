@@ -15,7 +15,7 @@ from PIL import Image
 from aopc.base.files import atomic, read_csv, read_json
 from aopc.base.provenance import hardware, versions
 from aopc.measures.statistics.hypotheses import Verdict
-from aopc.paper.claims.evidence import PAPER_DATA
+from aopc.paper.claims.evidence import OUTCOMES, PAPER_DATA
 from aopc.paper.readme import size_ratios
 from aopc.paper.report import sentences
 from aopc.paper.report.captions import CAPTIONS, Caption
@@ -87,6 +87,7 @@ def write_page(
         titles=titles,
         stands_for=stands_for,
         paper_data=PAPER_DATA,
+        outcomes=OUTCOMES,
         captions={c.stem: c for c in CAPTIONS},
         groups=(
             ("paper", "The paper's figures and table", [f for f in figures if f["caption"].paper]),

@@ -76,7 +76,7 @@ def on_choices(agreement: Table, titles: Mapping[str, str]) -> list[str]:
         same = [r for r in others if r["lrp_is_best"] == own["lrp_is_best"]]
         first = (
             f"{title}: as the paper takes it, {_OUTCOME[own['lrp_is_best']]} on these {own['lead_images']} images"
-            f" (lead over the closest, {label(own['closest'])}: {_interval(own, 'lead')})."
+            f" (it turns on the lead over {label(own['closest'])}: {_interval(own, 'lead')})."
         )
         if same:
             how = "As open is it" if own["lrp_is_best"] == "undecided" else "The same comes out"
