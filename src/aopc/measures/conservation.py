@@ -21,7 +21,9 @@ def conserved_share(heatmaps: NDArray[np.floating], scores: NDArray[np.floating]
     >>> conserved_share(np.array([[[3.0, -1.0]], [[1.0, -1.0]]]), np.array([2.0, 1e-9])).tolist()
     [1.0, nan]
     """
-    sums, sizes = (np.array([f(np.asarray(h, dtype=np.float64)).sum() for h in heatmaps]) for f in (np.positive, np.abs))
+    sums, sizes = (
+        np.array([f(np.asarray(h, dtype=np.float64)).sum() for h in heatmaps]) for f in (np.positive, np.abs)
+    )
     scores = np.asarray(scores, dtype=np.float64)
     usable = np.abs(scores) > RESOLUTION * sizes
     return np.divide(sums, scores, out=np.full(len(scores), np.nan), where=usable)

@@ -63,7 +63,7 @@ def test_a_claim_of_several_readings() -> None:
     assert verdict_of(0.02, 0.98, 0.04) == "replicated"
 
 
-@settings@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.floats(-1, 1), st.sampled_from(["above", "below"]))
 def test_a_mean_reading_is_students_test(seed: int, bound: float, side: Any) -> None:
     values = np.random.default_rng(seed).standard_normal(20) + 0.3

@@ -25,7 +25,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """"replicated": as claimed; "not replicated": the other way."""
+        """How it comes out: replicated is as claimed, and not replicated the other way."""
         return verdict_of(self.p_for, self.p_against, min(self.p_for, self.p_against))
 
 
