@@ -181,6 +181,24 @@ def track() -> None:
     print(log_pending(PENDING, read_params(), [PARAMS, Path("dvc.lock")]))
 
 
+@app.command()
+def ui() -> None:
+    """Show the pipeline's MLflow runs in the browser."""
+    from aopc.paper.tracking.ui import show_runs
+
+    sys.exit(show_runs())
+
+
+@app.command()
+def adopt(profile: Annotated[Path, Argument(help="Its folder.")] = Path()) -> None:
+    """Make a profile's params.yaml the parameters that it publishes; runs with others are marked as variants."""
+    from aopc.paper.params import read_settings
+    from aopc.paper.variant import adopt as adopted
+
+    with contextlib.chdir(profile):
+        print(adopted(read_settings().raw))
+
+
 def main() -> None:
     """Run the command; the user's mistakes end in one line each and status 2."""
     prepare()

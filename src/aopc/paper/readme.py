@@ -93,6 +93,19 @@ def _number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.2f}"
 
 
+_VARIANT = "**This is a variant "
+
+
+def marked(table: str, variant: str) -> str:
+    """The table of a variant: a sentence in front says that it is one, "a variant …"."""
+    return f"{_VARIANT}{variant.removeprefix('a variant ')}.**\n\n{table}"
+
+
+def is_marked(table: str) -> bool:
+    """Whether a table is that of a variant."""
+    return table.startswith(_VARIANT)
+
+
 BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
 
 

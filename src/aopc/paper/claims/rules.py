@@ -58,7 +58,7 @@ class Claim:
 CLAIMS: list[Claim] = []
 
 _AOPC = "paired difference in AOPC, score before softmax"
-_PAIRED = "Student's t test on paired differences under common noise; bootstrap interval over images"
+_PAIRED = "Student's t test on paired differences, the same replacements for both; bootstrap interval over images"
 _EACH = "on each data set"
 
 
