@@ -195,6 +195,8 @@ def adopt(profile: Annotated[Path, Argument(help="Its folder.")] = Path()) -> No
     from aopc.paper.params import read_settings
     from aopc.paper.variant import adopt as adopted
 
+    if not profile.is_dir():
+        raise InputError(f"there is no profile {profile}: give its folder, as in profiles/paper")
     with contextlib.chdir(profile):
         print(adopted(read_settings().raw))
 
