@@ -44,8 +44,8 @@ lint: $(READY) ## style, types, and which room may import which
 pipeline: $(READY) ## write what each stage depends on in dvc.yaml, from the imports
 	python -m aopc.paper.pipeline
 
-ui: $(READY) ## open the MLflow runs at http://127.0.0.1:5000
-	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --port 5000
+ui: $(READY) ## show the MLflow runs in the browser
+	@aopc ui
 
 benchmark: $(READY) ## measure speed again: all networks, or NETWORK=caffenet alone
 	python benchmarks/perturbation.py $(NETWORK)

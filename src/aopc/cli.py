@@ -72,7 +72,7 @@ def _evaluation(
     from aopc.data.folder import image_folder
     from aopc.data.subset import Subset
     from aopc.experiment.evaluate import Evaluation
-    from aopc.explainers.registry import EXPLAINERS, get_explainer
+    from aopc.explainers.registry import EXPLAINERS, get_explainers
     from aopc.models.load import load_network
     from aopc.perturbation.presets import preset_named
     from aopc.perturbation.protocol import condition_named
@@ -81,8 +81,7 @@ def _evaluation(
     if limit is not None and first is not None:
         raise InputError("give --limit (a random sample) or --first, not both")
     chosen = list(EXPLAINERS) if explainers == "all" else explainers.split(",")
-    for explainer in chosen:
-        get_explainer(explainer)
+    get_explainers(chosen)
     preset = preset_named(protocol)
     given = {"region_size": region_size, "steps": steps, "repeats": repeats, "removal": removal}
     settings: dict[str, Any] = {"seed": seed, "dtype": dtype} | {k: v for k, v in given.items() if v is not None}
@@ -181,6 +180,26 @@ def track() -> None:
     from aopc.paper.tracking.store import log_pending
 
     print(log_pending(PENDING, read_params(), [PARAMS, Path("dvc.lock")]))
+
+
+@app.command()
+def ui() -> None:
+    """Show the pipeline's MLflow runs in the browser."""
+    from aopc.paper.tracking.ui import show_runs
+
+    sys.exit(show_runs())
+
+
+@app.command()
+def adopt(profile: Annotated[Path, Argument(help="Its folder.")] = Path()) -> None:
+    """Make a profile's params.yaml the parameters that it publishes; runs with others are marked as variants."""
+    from aopc.paper.params import read_settings
+    from aopc.paper.variant import adopt as adopted
+
+    if not profile.is_dir():
+        raise InputError(f"there is no profile {profile}: give its folder, as in profiles/paper")
+    with contextlib.chdir(profile):
+        print(adopted(read_settings().raw))
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Data sets in memory and on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,20 @@ def test_where_a_data_set_is_from_is_said_in_it(tmp_path: Path) -> None:
     assert about["parameters"] == {"seed": 0}
     assert about["code"] == "abc"
     assert about["ids"] == list(data.ids)
+
+
+def test_a_copy_of_an_image_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = drawn(style="objects", split="test", images=5, seed=0)
+    assert data.distinct("objects") is data
+    ids = tuple("abcdefg")
+    twice = replace(data.take(np.array([0, 1, 2, 1, 3, 0, 4])), ids=ids)
+    found = twice.distinct("objects")
+    assert found.ids == ("a", "b", "c", "e", "g")
+    np.testing.assert_array_equal(found.pixels, data.pixels)
+    np.testing.assert_array_equal(found.labels, data.labels)
+    np.testing.assert_array_equal(found.masks, data.masks)
+    assert capsys.readouterr().err == "aopc: objects: left out 2 copies of other images: images d (as b), f (as a)\n"
+    for name, seed in (("a.png", 0), ("b/c.png", 1), ("d.png", 0)):
+        picture(tmp_path / name, seed=seed)
+    folder = image_folder(tmp_path)
+    assert Dataset(folder, None, folder.ids, ()).distinct("mine").ids == ("a.png", "b/c.png")

@@ -1,11 +1,15 @@
 """Explainers by name, on the paper's own networks."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import aopc
+from aopc.explainers.registry import EXPLAINERS, FURTHER, get_explainers
 from aopc.models.inference import predict
 from aopc.models.network import build
 from conftest import images
@@ -52,3 +56,26 @@ def test_other_heatmaps_of_the_papers_networks_are_not_empty(explainer: str) -> 
     heatmap = aopc.heatmaps(model, image(227), explainer)[0]
     assert np.isfinite(heatmap).all()
     assert (heatmap > 0).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("from aopc.explainers.baselines import centre_first as mine\n", "centre-first"),
+        ("from aopc.explainers.registry import EXPLAINERS\nmine = EXPLAINERS['sensitivity-l2']\n", "sensitivity-l2"),
+        ("from aopc.explainers.random import random as mine\n", "random"),
+    ],
+)
+def test_two_names_of_one_explainer_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    (tmp_path / "alias_of_one.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "alias_of_one", raising=False)
+    assert list(get_explainers([name, name, "image-edges"])) == [name, "image-edges"]
+    with pytest.raises(aopc.InputError, match=f"the explainers {name} and alias_of_one:mine are the same one"):
+        get_explainers([name, "image-edges", "alias_of_one:mine"])
+
+
+def test_all_of_ours_are_different() -> None:
+    assert list(get_explainers([*EXPLAINERS, *FURTHER])) == [*EXPLAINERS, *FURTHER]

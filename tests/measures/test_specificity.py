@@ -39,3 +39,13 @@ def _heatmaps(generator: np.random.Generator, classes: np.ndarray) -> np.ndarray
     common = np.random.default_rng(1).standard_normal((classes.max() + 1, 5, 5))
     strength = generator.uniform(0, 2, len(classes))[:, None, None]
     return strength * common[classes] + generator.standard_normal((len(classes), 5, 5))
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e6, -7.7])
+def test_a_constant_heatmap_has_no_correlation_whatever_its_mean_rounds_to(value: float) -> None:
+    """The mean of many 0.1 is not 0.1, and what is left over is no picture."""
+    maps = np.full((4, 31, 29), value, dtype=np.float32)
+    maps[2:] *= 1 + 1e-7 * np.random.default_rng(0).standard_normal((2, 31, 29)).astype(np.float32)
+    assert np.isnan(similarity_to_others(maps, np.zeros(4, dtype=int))).all()
+    maps[:2] += np.random.default_rng(1).standard_normal((2, 31, 29)).astype(np.float32) * abs(value)
+    assert np.isfinite(similarity_to_others(maps, np.zeros(4, dtype=int))[:2]).all()

@@ -69,3 +69,15 @@ def test_panel_needs_the_baseline_and_the_same_images() -> None:
     moved = Curves(other.logits, other.probabilities, other.targets, other.image_ids[::-1])
     with pytest.raises(aopc.InputError, match="other images"):
         Summary("x", {**panel.curves, "lrp": {"morf": moved}}, panel.complexity, 0)
+
+
+def test_no_image_counts_twice() -> None:
+    """A panel that holds an image twice, in curves or in heatmaps, would have intervals that are too narrow."""
+    panel = _panel()
+    twice = np.arange(40).repeat(2)
+    curves = {e: {order: c.take(twice) for order, c in own.items()} for e, own in panel.curves.items()}
+    with pytest.raises(aopc.InputError, match="the curves on demo are of some image twice"):
+        Summary("demo", curves, panel.complexity, 0)
+    table = {k: np.concatenate([v, v]) for k, v in panel.complexity.items()}
+    with pytest.raises(aopc.InputError, match="the heatmaps on demo are of some image twice"):
+        Summary("demo", panel.curves, table, 0)

@@ -5,7 +5,7 @@ import pytest
 
 from aopc.base.errors import InputError
 from aopc.data.dataset import Dataset
-from aopc.paper.panel import require_same_classes
+from aopc.paper.panel import chosen_images, require_other_images, require_same_classes
 
 
 def test_classes_mean_the_same_in_both_splits() -> None:
@@ -15,3 +15,20 @@ def test_classes_mean_the_same_in_both_splits() -> None:
     require_same_classes(training, training, "pets")
     with pytest.raises(InputError, match="have other classes: bird, dog is in one"):
         require_same_classes(training, test, "pets")
+
+
+def test_no_image_stands_on_two_panels_of_a_claim() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
+    whole = Dataset(pixels, None, tuple("abcd"), ())
+    seen: dict[bytes, str] = {}
+    require_other_images(seen, whole.take(np.array([0, 1])), "objects")
+    require_other_images(seen, whole.take(np.array([2])), "scenes")
+    with pytest.raises(InputError, match="the panels objects and others both show the image b"):
+        require_other_images(seen, whole.take(np.array([3, 1])), "others")
+
+
+def test_a_panel_shows_an_image_once(capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
+    twice = Dataset(pixels[[0, 1, 2, 3, 1]], None, tuple("abcde"), ())
+    assert chosen_images(twice, None, None, 0, "objects").ids == tuple("abcd")
+    assert "left out 1 copies of other images: image e (as b)" in capsys.readouterr().err

@@ -135,6 +135,10 @@ OF_AN_ITEM = ("gather", "prepare", "explain", "perturb", "control")
         ("follow", ["checkpoints", "objects", "network"], "caffe", "wants the network 'objects/caffe'"),
         ("follow", ["networks", "objects", "caffenet", "checkpoints"], [1, 2], "three checkpoints or more"),
         ("decide", ["panels", "digits", "stands_for"], "sun397", "scenes-shifted and digits both stand for"),
+        ("explain", ["explainers"], ["random", "centre-first", "random"], "explainers has random twice"),
+        ("control", ["controls", "explainers"], ["image-edges"] * 2, "controls.explainers has image-edges twice"),
+        ("prepare", ["networks", "objects", "caffenet", "checkpoints"], [9, 9, 10, 504], "an iteration twice"),
+        ("gather", ["datasets", "scenes", "test", "style"], "objects", "objects and scenes show the same images"),
         ("publish", ["panel"], {}, "did you mean 'panels'"),
     ],
 )  # fmt: skip

@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from aopc.explainers.registry import EXPLAINERS
+from aopc.paper.params import read_params
 from aopc.paper.readme import with_results
+from aopc.paper.variant import PUBLISHED, Variant, variant_of
 from pipeline import ROOT
 
 
@@ -45,3 +49,29 @@ def test_committed_metrics_are_of_the_committed_params() -> None:
     assert list(metrics) == list(params["panels"])
     for found in metrics.values():
         assert set(found) == set(params["explainers"])
+
+
+@pytest.mark.parametrize("folder", [ROOT, *sorted((ROOT / "profiles").iterdir())], ids=lambda p: p.name)
+def test_dvc_changes_the_value_and_no_layout(folder: Path, tmp_path: Path) -> None:
+    """`dvc exp run -S` writes params.yaml anew, by this function; what it writes must be what stands there."""
+    own, copy = folder / "params.yaml", tmp_path / "params.yaml"
+    for change, before, after in (
+        ("seed=0", "seed: 0\n", "seed: 0\n"),
+        ("limit=10", "limit:\n", "limit: 10\n"),
+        ("perturbation.removal=blur", "  removal: uniform\n", "  removal: blur\n"),
+        ("perturbation.orders=[lerf]", "  orders:\n  - morf\n", "  orders:\n  - lerf\n"),
+    ):
+        copy.write_text(own.read_text(encoding="utf-8"), encoding="utf-8")
+        apply_overrides(copy, [change])
+        assert copy.read_text(encoding="utf-8") == own.read_text(encoding="utf-8").replace(before, after)
+    apply_overrides(copy, ["limit=10"])
+    apply_overrides(copy, ["limit=null", "perturbation.orders=[morf]"])
+    assert copy.read_text(encoding="utf-8") == own.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", [ROOT, *sorted((ROOT / "profiles").iterdir())], ids=lambda p: p.name)
+def test_committed_parameters_are_the_profiles_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a change of params.yaml: `aopc adopt`, and the results anew."""
+    monkeypatch.chdir(folder)
+    assert (folder / PUBLISHED).is_file()
+    assert variant_of(read_params()) == Variant(())

@@ -10,6 +10,14 @@ def root() -> Path:
     return next((p for p in (here, *here.parents) if (p / ".dvc").is_dir()), here)
 
 
+def checkout() -> Path:
+    """The checkout that this one works for: where DVC runs an experiment in a temporary folder below ``.dvc/tmp``, which
+    it deletes afterwards, the one that it belongs to; else :func:`root`.
+    """
+    here = root()
+    return next((p.parents[2] for p in here.parents if p.parts[-3:] == (".dvc", "tmp", "exps")), here)
+
+
 def profile() -> str:
     """Which profile's folder this is: ``profiles/paper``, or ``default`` for the root."""
     below = Path.cwd().relative_to(root()).as_posix()

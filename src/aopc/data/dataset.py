@@ -1,5 +1,7 @@
 """A data set in memory and on disk."""
 
+import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +15,7 @@ from PIL import Image
 from aopc.base import sealed
 from aopc.base.errors import DamagedError, InputError
 from aopc.base.files import atomic, digest_of, is_whole, read_array, read_record, write_array, write_record
+from aopc.base.names import listed
 from aopc.base.progress import progress_bar
 from aopc.data.folder import ImageFolder, content_hash
 
@@ -111,6 +114,25 @@ class Dataset:
                 progress(1)
         assert frames is not None
         return frames
+
+    def digests(self) -> list[bytes]:
+        """Of the content of each image: its pixels, or its file."""
+        images = self.images
+        if isinstance(images, ImageFolder):
+            return [hashlib.blake2b(images.path(i).read_bytes(), digest_size=16).digest() for i in self.ids]
+        return [hashlib.blake2b(pixels.tobytes(), digest_size=16).digest() for pixels in images]
+
+    def distinct(self, name: str) -> "Dataset":
+        """The images of the data set ``name``, each once: an exact copy of another is no further sample, and would
+        narrow every interval. What is left out is said on standard error.
+        """
+        first: dict[bytes, str] = {}
+        firsts = [first.setdefault(digest, i) for i, digest in zip(self.ids, self.digests(), strict=True)]
+        copies = [f"{i} (as {of})" for i, of in zip(self.ids, firsts, strict=True) if i != of]
+        if not copies:
+            return self
+        print(f"aopc: {name}: left out {len(copies)} copies of other images: {listed(copies)}", file=sys.stderr)
+        return self.take(np.flatnonzero(np.array(self.ids, dtype=object) == np.array(firsts, dtype=object)))
 
     def save(self, folder: Path, origin: Mapping[str, Any]) -> None:
         """Write ``images.npy`` or ``images/``, ``labels.npy``, ``masks.npy`` and ``about.json``, which says where

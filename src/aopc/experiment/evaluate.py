@@ -32,7 +32,7 @@ from aopc.experiment.results import (
 from aopc.experiment.run import Done, Unit, run, slices
 from aopc.experiment.store import COMPLEXITY, CURVES, HEATMAPS, read_mean_curves
 from aopc.experiment.subject import Subject
-from aopc.explainers.registry import get_explainer
+from aopc.explainers.registry import get_explainers
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
 from aopc.measures.aopc import aopc_curves
@@ -101,12 +101,11 @@ class Evaluation:
         Raises
         ------
         InputError
-            If an explainer or a condition is impossible, or there are more steps than regions.
+            If an explainer or a condition is impossible, two explainers are the same, or there are more steps than regions.
         """
         if not isinstance(self.protocol.removal, str):
             raise InputError("name the removal, or give its place as package.module:function")
-        for name in self.names:
-            get_explainer(name)
+        get_explainers(self.names)
         self._labels(self.folder)
         if self.tolerance is not None and self.names == [RANDOM]:
             raise InputError("a tolerance is of explainers relative to random: name one beside random")
@@ -127,7 +126,7 @@ class Evaluation:
         folder = self.folder.take(image_ids)
         labels, names = self._labels(folder), self.network.class_names
         images = Dataset(folder, labels, folder.ids, names or ())
-        images = self.network.preprocessing.framed(images, frames)
+        images = self.network.preprocessing.framed(images, frames).distinct(self.name)
         none = np.zeros(0, dtype=np.int64)
         subject = Subject(self.name, self.network, images, none, inputs, self.batch_size)
         targets = []
@@ -269,7 +268,7 @@ def _outcome(evaluation: Evaluation, job: Job, done: Done, precision: _Precision
     accuracy = None
     if labels is not None:
         accuracy = float((targets[: done.images] == labels[: done.images]).mean())
-    warnings = [*precision.missed(len(evaluation.folder)), *warnings_of(summary)]
+    warnings = [*precision.missed(len(job.subject.ids)), *warnings_of(summary)]
     return Outcome(summary, warnings, accuracy, condition_rows(curves, seed))
 
 

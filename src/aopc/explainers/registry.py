@@ -1,9 +1,10 @@
 """Explainers by name. Nothing is imported here: zennit takes a second, torch three."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aopc.base.errors import InputError
 from aopc.base.names import resolve
 from aopc.perturbation.order import RANDOM
 
@@ -62,3 +63,21 @@ def get_explainer(name: str) -> Any:
     :data:`EXPLAINERS` or of :data:`FURTHER`, or ``package.module:function``; InputError if there is none.
     """
     return resolve("explainer", EXPLAINERS | FURTHER, name)
+
+
+def get_explainers(names: Iterable[str]) -> dict[str, Any]:
+    """Name → explainer (:func:`get_explainer`), each name once.
+
+    Raises
+    ------
+    InputError
+        If there is no such explainer, or two names lead to the same one, which would be counted twice.
+    """
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(names):
+        explainer = get_explainer(name)
+        for other, known in found.items():
+            if known is explainer or (isinstance(known, Backward) and known == explainer):
+                raise InputError(f"the explainers {other} and {name} are the same one: leave one out")
+        found[name] = explainer
+    return found

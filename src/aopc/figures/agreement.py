@@ -7,8 +7,8 @@ from aopc.figures.style import PAGE, PANEL_LOOKS, Table, Titles, choice_label, h
 
 
 @house_style()
-def draw_agreement(table: Table, titles: Titles) -> Figure:
-    """How the ranking under each choice agrees with the paper's.
+def draw_agreement(table: Table, titles: Titles, taken: str = "as the paper takes it") -> Figure:
+    """How the ranking under each choice agrees with that of AOPC as it is ``taken`` in the main experiment.
 
     The table has one row a data set × choice: ``rho``, ``low``, ``high``, ``explainers``, ``images``.
     """
@@ -31,6 +31,6 @@ def draw_agreement(table: Table, titles: Titles) -> Figure:
     axis.invert_yaxis()
     axis.set_xlim(-1.05, 1.05)
     count, images = (int(shown[column].max()) for column in ("explainers", "images"))
-    axis.set_xlabel(f"rank correlation ρ with AOPC as the paper takes it\n({count} explainers; n ≤ {images} images)")
+    axis.set_xlabel(f"rank correlation ρ with AOPC {taken}\n({count} explainers; n ≤ {images} images)")
     legend_below(figure, axis, handletextpad=0.1)
     return figure

@@ -9,10 +9,11 @@ from aopc.figures.style import PAGE, Table, Titles, choice_label, house_style, s
 
 
 @house_style()
-def draw_ranks(table: Table, titles: Titles) -> Figure:
+def draw_ranks(table: Table, titles: Titles, main: str = "paper") -> Figure:
     """One table a data set: the rank of each explainer (rows) under each choice (columns).
 
     The table has one row a data set × choice × explainer: ``rank`` (those without are left out), ``images``.
+    The choice "paper" is called ``main``.
     """
     ranked = pd.DataFrame(table).astype({"rank": float}).dropna(subset="rank")
     explainers = list(ranked["explainer"].unique())
@@ -21,7 +22,7 @@ def draw_ranks(table: Table, titles: Titles) -> Figure:
     figure = Figure(figsize=(PAGE, -(-len(panels) // across) * (0.21 * len(explainers) + 0.95)))
     for i, (axis, panel) in enumerate(zip(tiles(figure, len(panels), across), panels, strict=True)):
         rows = ranked[ranked["data_set"] == panel]
-        _show_ranks(axis, rows, explainers)
+        _show_ranks(axis, rows.replace({"choice": {"paper": main}}), explainers)
         axis.set_title(f"{titles[panel]} (n = {rows['images'].max()})")
         if i % across:
             axis.set_yticklabels([])

@@ -1,5 +1,6 @@
 """One house style: the same method in the same colour everywhere."""
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,9 @@ DIVERGING, SEQUENTIAL = "bwr", "magma"
 DRAWN_UP_TO = 0.995
 #: For the web page and, as PDF, for print.
 DPI = 200
+
+#: Of a note above a figure: its colour, and letters an inch.
+NOTE_COLOUR, NOTE_LETTERS = "#B00020", 17
 
 #: Colours of one hue family a method, told apart without colour vision by lightness and dashes (Okabe, Ito 2008).
 _SOLID, _DASHED, _DOTTED = (), (4, 1.6), (1.2, 1.2)
@@ -209,8 +213,12 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
-    """Write ``stem``.png (for the page) and ``stem``.pdf; the same figure gives the same bytes."""
+def save_figure(figure: Figure, stem: Path, note: str = "") -> None:
+    """Write ``stem``.png (for the page) and ``stem``.pdf; the same figure gives the same bytes. A note stands above."""
+    if note:
+        lines = textwrap.wrap(note, int(figure.get_figwidth() * NOTE_LETTERS))
+        title = "\n".join(filter(None, [*lines, figure.get_suptitle()]))
+        figure.suptitle(title, size=7, weight="bold", color=NOTE_COLOUR)
     undated: dict[str, dict[str, str | None]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},

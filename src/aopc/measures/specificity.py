@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.measures.statistics.hypotheses import RESOLUTION
+
 
 def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.integer]) -> NDArray[np.float64]:
     """How much each heatmap is like those of the other images that are explained for its class.
@@ -15,7 +17,7 @@ def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.int
     Returns
     -------
     (N,): the mean of Pearson's correlations with those heatmaps, −1 to 1; 1 is the same picture up to its scale. NaN
-    for a constant heatmap, and where there is no other one of the class.
+    for a heatmap that is constant up to the rounding of float32, and where there is no other one of the class.
 
     Examples
     --------
@@ -23,10 +25,10 @@ def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.int
     >>> similarity_to_others(maps, np.array([3, 3, 9])).round(3).tolist()
     [1.0, 1.0, nan]
     """
-    flat = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
-    flat = flat - flat.mean(axis=1, keepdims=True)
+    values = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
+    flat = values - values.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1)
-    usable = length > 0
+    usable = length > RESOLUTION * np.linalg.norm(values, axis=1)
     unit = np.divide(flat, length[:, None], out=np.zeros_like(flat), where=usable[:, None])
     result = np.full(len(flat), np.nan)
     for value in np.unique(classes):

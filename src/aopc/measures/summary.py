@@ -45,6 +45,10 @@ class Summary:
         for explainer, curves in self.curves.items():
             if any(c.image_ids != images for c in curves.values()):
                 raise InputError(f"the curves of {explainer} on {self.name} are of other images")
+        measured = list(zip(*(self.complexity.get(name, ()) for name in ("explainer", "image")), strict=False))
+        for what, names in (("curves", images), ("heatmaps", measured)):
+            if len(set(names)) < len(names):
+                raise InputError(f"the {what} on {self.name} are of some image twice: each counts once")
 
     @property
     def explainers(self) -> list[str]:

@@ -41,5 +41,7 @@ class TrainingSettings:
                 f" {self.epochs}, {self.batch_size} and {self.learning_rate}"
             )
         solvers = ("one-cycle", "constant")
+        if len(set(self.checkpoints)) < len(self.checkpoints):
+            raise InputError(f"checkpoints names an iteration twice: {list(self.checkpoints)}")
         if self.solver not in solvers:
             raise InputError(f"unknown solver {self.solver!r}: {nearest(self.solver, solvers)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from aopc.figures.style import save_figure
 from aopc.figures.table1 import draw_table1
 from aopc.paper.folders import DATA, REPORTS
 from aopc.paper.panel import Panel
+from aopc.paper.report.sentences import PAPERS_REMOVAL, taken
 from aopc.perturbation.order import RANDOM
 
 if TYPE_CHECKING:
@@ -34,18 +36,18 @@ if TYPE_CHECKING:
 Drawing = tuple[str, Callable[..., Figure], tuple[Any, ...]]
 
 
-def draw_all(settings: "Settings") -> list[Path]:
-    """Draw them, each in a process for a core; returns the files."""
+def draw_all(settings: "Settings", variant: str = "") -> list[Path]:
+    """Draw them, each in a process for a core; returns the files. What makes it a ``variant`` stands in each."""
     drawings = [*_digits(), *_methods(settings), *_panels(settings), *_trainings(settings)]
     drawings += _robustness(settings)
     with ProcessPoolExecutor() as pool:
-        drawn = list(pool.map(_draw, drawings))
+        drawn = list(pool.map(partial(_draw, f"Variant: {variant}" if variant else ""), drawings))
     return [REPORTS / "figures" / f"{name}.{s}" for name in drawn for s in ("png", "pdf")]
 
 
-def _draw(drawing: Drawing) -> str:
+def _draw(note: str, drawing: Drawing) -> str:
     name, draw, arguments = drawing
-    save_figure(draw(*arguments), REPORTS / "figures" / name)
+    save_figure(draw(*arguments), REPORTS / "figures" / name, note)
     return name
 
 
@@ -104,14 +106,15 @@ def _trainings(settings: "Settings") -> list[Drawing]:
 
 
 def _robustness(settings: "Settings") -> list[Drawing]:
-    metrics, found = read_json(REPORTS / "metrics.json"), []
+    metrics, titles, removal = read_json(REPORTS / "metrics.json"), settings.titles, str(settings.perturbation.removal)
+    found: list[Drawing] = []
     for name, draw, more in (
-        ("choices", draw_ranks, ()),
-        ("agreement", draw_agreement, ()),
-        ("spatial", draw_spatial, ()),
-        ("ground_truth", draw_ground_truth, (metrics,)),
+        ("choices", draw_ranks, (titles, "paper" if removal == PAPERS_REMOVAL else "this run")),
+        ("agreement", draw_agreement, (titles, taken(removal))),
+        ("spatial", draw_spatial, (titles,)),
+        ("ground_truth", draw_ground_truth, (metrics, titles)),
     ):
         table = read_csv(REPORTS / f"{name}.csv")
         if len(table["data_set"]):
-            found.append((name, draw, (table, *more, settings.titles)))
+            found.append((name, draw, (table, *more)))
     return found

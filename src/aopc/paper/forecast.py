@@ -21,7 +21,7 @@ from aopc.experiment.estimate import calibrate_curves, duration
 from aopc.experiment.evaluate import PART_IMAGES
 from aopc.experiment.explaining import explained
 from aopc.experiment.subject import Subject
-from aopc.explainers.registry import get_explainer
+from aopc.explainers.registry import get_explainers
 from aopc.models.caffe.published import CaffeWeights, weights_named
 from aopc.models.inference import best_device, default_batch_size
 from aopc.models.network import Network, build
@@ -90,8 +90,7 @@ def needed_files(settings: "Settings") -> list[Needed]:
 def panels(settings: "Settings") -> list[PanelWork]:
     """The work on each panel."""
     explainers, protocol, controls = settings.explainers, settings.perturbation, settings.controls
-    for explainer in explainers:
-        get_explainer(explainer)
+    get_explainers(explainers)
     judged = sum(protocol.trajectories(e) for e in explainers)
     other = replace(protocol, repeats=controls.repeats, random_orders=controls.random_orders)
     conditions = controls.conditions(explainers, protocol)

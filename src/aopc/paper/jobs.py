@@ -9,7 +9,7 @@ import numpy as np
 from aopc.base.provenance import file_hash
 from aopc.base.random import Stream
 from aopc.experiment.job import Job
-from aopc.explainers.registry import get_explainer
+from aopc.explainers.registry import get_explainers
 from aopc.models.dropout import has_dropout
 from aopc.paper.folders import PART_IMAGES
 from aopc.paper.panel import Panel
@@ -35,11 +35,10 @@ def control_job(settings: "Settings", panel: Panel) -> Job:
     Raises
     ------
     InputError
-        If a further explainer is not known.
+        If an explainer is not known, or two are the same.
     """
     controls, subject, main = settings.controls, subject_of(panel), settings.protocol(panel.name)
-    for explainer in controls.explainers:
-        get_explainer(explainer)
+    get_explainers([*settings.explainers, *controls.explainers])
     protocol = replace(main, repeats=controls.repeats, random_orders=controls.random_orders)
     order = Stream(main.seed, "controls", panel.name).permutation(len(subject.ids))
     chosen = np.sort(order[: controls.images])

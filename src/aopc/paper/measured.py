@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from aopc.base.files import read_array, read_record, read_table
 from aopc.experiment.store import read_curves
+from aopc.measures.conservation import conserved_share
 from aopc.measures.localisation import pointing_game, relevance_mass
 from aopc.measures.specificity import with_their_spread
 from aopc.measures.summary import Summary
@@ -100,11 +101,8 @@ def _controls(panel: Panel) -> Controls:
 
 
 def _conservation(panel: Panel, explainers: Sequence[str]) -> Values:
-    scores, found = panel.logits().astype(np.float64).max(axis=1), {}
-    for explainer in [e for e in explainers if e.startswith("lrp-")]:
-        sums = np.array([np.asarray(h, dtype=np.float64).sum() for h in panel.heatmaps(explainer)])
-        found[explainer] = sums / np.where(scores == 0, np.nan, scores)
-    return found
+    scores = panel.logits().astype(np.float64).max(axis=1)
+    return {e: conserved_share(panel.heatmaps(e), scores) for e in explainers if e.startswith("lrp-")}
 
 
 def _truth(panel: Panel, explainers: Sequence[str]) -> dict[str, Values]:

@@ -50,12 +50,28 @@ def require_same_classes(training: Dataset, test: Dataset, name: str) -> None:
 
 
 def chosen_images(test: Dataset, images: int | None, limit: int | None, seed: int, name: str) -> Dataset:
-    """A random sample of the test images, at most ``limit``; all where ``images`` is None."""
+    """A random sample of the test images, at most ``limit``, each counted once; all where ``images`` is None."""
     count = min(x for x in (images, limit, len(test)) if x is not None)
     if count < 1:
         raise InputError(f"params.yaml: {name} needs at least one image")
     order = Stream(seed, "panel", name).permutation(len(test))
-    return test.take(np.sort(order[:count]))
+    return test.take(np.sort(order[:count])).distinct(name)
+
+
+def require_other_images(seen: dict[bytes, str], dataset: Dataset, name: str) -> None:
+    """Enter a panel's images in those ``seen`` so far: content → panel.
+
+    Raises
+    ------
+    InputError
+        If another panel that stands for a data set of the paper shows one of them: a claim would count it twice.
+    """
+    for image_id, digest in zip(dataset.ids, dataset.digests(), strict=True):
+        if (other := seen.setdefault(digest, name)) != name:
+            raise InputError(
+                f"params.yaml: the panels {other} and {name} both show the image {image_id}, which would count twice in a"
+                " claim: take stands_for out of one, or give other images"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """params.yaml, read and checked as a whole."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -231,6 +233,7 @@ class _Check:
         return found
 
     def known_explainers(self, where: str, names: Sequence[str]) -> None:
+        self.problems += [f"params.yaml: {where} has {n} twice" for n, k in Counter(names).items() if k > 1]
         for name in names:
             self.of(_known, where, "explainer", name, EXPLAINERS | FURTHER, default=None)
 
@@ -268,6 +271,14 @@ class _Check:
                 self.problems.append(
                     f"params.yaml: the panels {' and '.join(others)} both stand for {panel.stands_for};"
                     " take stands_for out of one"
+                )
+        judged = [n for n, p in settings.panels.items() if p.stands_for and n in settings.datasets]
+        for name, other in combinations(judged, 2):
+            shown = [(settings.datasets[n].source, settings.datasets[n].splits.get("test")) for n in (name, other)]
+            if shown[0] == shown[1]:
+                self.problems.append(
+                    f"params.yaml: the panels {name} and {other} show the same images, which would count twice in a"
+                    " claim; take stands_for out of one"
                 )
         for name, training in settings.checkpoints.items():
             known = settings.networks.get(name, {}).get(training.network) is not None

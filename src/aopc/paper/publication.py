@@ -16,6 +16,7 @@ from aopc.paper.report.page import Facts, write_page
 from aopc.paper.report.viewer import images_to_show, viewer_data
 from aopc.paper.robustness import BLIND
 from aopc.paper.tracking.pending import PIPELINE, LoggedRun
+from aopc.paper.variant import variant_of
 from aopc.perturbation.order import RANDOM
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ LOCK = Path("dvc.lock")
 def publish_page(settings: "Settings", runs: Sequence[LoggedRun]) -> Path:
     """Write the page; ``runs`` are the last ones of each stage and of the pipeline here."""
     name = profile().removeprefix("profiles/")
-    command = "make repro" if name == "default" else f"make repro PROFILE={name}"
+    variant = variant_of(settings.raw)
+    own = "make repro" if name == "default" else f"make repro PROFILE={name}"
     # Runs of stages that params.yaml no longer has are kept as well.
     current = YAML(typ="safe").load(LOCK)["stages"] if LOCK.exists() else {}
     return write_page(
@@ -38,11 +40,13 @@ def publish_page(settings: "Settings", runs: Sequence[LoggedRun]) -> Path:
         [_shown(settings, Panel(panel)) for panel in settings.panels],
         Facts(
             name,
-            command,
+            variant.command if variant else own,
             git_commit(),
             file_hash(LOCK) if LOCK.exists() else None,
             [r for r in runs if r.run.name in current],
             next((r.link for r in runs if r.run.name == PIPELINE), None),
+            [str(c) for c in variant.changes],
+            str(settings.perturbation.removal),
         ),
     )
 

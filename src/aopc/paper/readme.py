@@ -54,10 +54,9 @@ def _effect(found: Mapping[str, Any]) -> tuple[str, str]:
     """The reading that decides, and how far it is beyond what the claim says, negative where it falls short."""
     if found["effect"] is None:
         return str(found["reading"]), "–"
-    interval = (found["effect"], found["low"], found["high"])
-    turning = next(r for r in found["readings"] if (r["estimate"], r["low"], r["high"]) == interval)
+    turning = found["readings"][found["turning"]]
     lead = turning["estimate"] - turning["bound"]
-    effect, low, high = map(_number, interval)
+    effect, low, high = (_number(turning[name]) for name in ("estimate", "low", "high"))
     said = f"{effect} [{low}, {high}], n = {found['n']}: {turning['what']}"
     return said, f"{lead if turning['side'] == 'above' else -lead:+.2f}"
 
@@ -92,6 +91,19 @@ def _list(values: list[float], sign: str = "") -> str:
 def _number(value: float | None) -> str:
     """Two decimals; what is not known is NaN in memory and null in JSON."""
     return "–" if value is None or value != value else f"{value:.2f}"
+
+
+_VARIANT = "**This is a variant "
+
+
+def marked(table: str, variant: str) -> str:
+    """The table of a variant: a sentence in front says that it is one, "a variant …"."""
+    return f"{_VARIANT}{variant.removeprefix('a variant ')}.**\n\n{table}"
+
+
+def is_marked(table: str) -> bool:
+    """Whether a table is that of a variant."""
+    return table.startswith(_VARIANT)
 
 
 BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"

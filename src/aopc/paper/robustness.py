@@ -14,7 +14,8 @@ from aopc.measures.abpc import abpc_per_image
 from aopc.measures.aopc import aopc_curves
 from aopc.measures.statistics.bootstrap import Interval, bootstrap_mean
 from aopc.measures.statistics.correlation import rank_correlation
-from aopc.measures.statistics.hypotheses import Reading, Verdict, conjunction, mean_reading, verdict_of
+from aopc.measures.statistics.decisions import decide
+from aopc.measures.statistics.hypotheses import Reading, Verdict, mean_reading
 from aopc.measures.summary import Summary
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import RANDOM
@@ -33,9 +34,6 @@ WORDS = {
     PROBABILITY: "f is the softmax probability",
     ABPC: "regions are removed least relevant first, too (ABPC)",
     DROPOUT: "dropout is active",
-    "dirichlet": "regions are replaced by Dirichlet noise",
-    "mean": "regions are replaced by the image's mean colour",
-    "blur": "regions are blurred",
     SPATIAL: "AOPC is counted from that of the same heatmap at random places",
     MASS: "heatmaps are judged by how much relevance lies on the object",
     POINTING: "heatmaps are judged by whether their maximum lies on the object",
@@ -144,8 +142,8 @@ class Robustness:
         return rows
 
     def lrp_is_best(self, choice: str) -> tuple[Verdict, Reading]:
-        """Whether LRP is above sensitivity and deconvolution under a choice, and its lead over the closest one, whose
-        name is empty where it could not be compared.
+        """Whether LRP is above sensitivity and deconvolution under a choice, and the lead over the one on which that
+        turns, whose name is empty where it could not be compared.
         """
         values = self.values[choice]
         rivals = [c for c in COMPETITORS if c in values and LRP in values]
@@ -153,9 +151,8 @@ class Robustness:
         readings = [r for r in readings if r.n > 1]
         if not readings:
             return "could not run", Reading("", _NAN, _NAN, _NAN, 0.0, "above", _NAN, 1.0, 1.0, 0)
-        p_for, p_against = conjunction(readings)
-        p = min(1.0, 2 * min(p_for, p_against))
-        return verdict_of(p_for, p_against, p), min(readings, key=lambda r: r.estimate)
+        decision = decide({LRP: readings})[LRP]
+        return decision.verdict, readings[decision.turning]
 
 
 def _numbers(name: str, numbers: Iterable[float], prefix: str = "") -> dict[str, Any]:

@@ -65,3 +65,26 @@ def test_paired_rank_correlation_resamples_images_together() -> None:
 
 def test_what_does_not_vary_has_no_correlation() -> None:
     assert permutation_p([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == (1.0, 1.0)
+    varying = np.arange(12.0).reshape(4, 3)
+    for constant in (np.ones((4, 3)), 0.1 + 1e-17 * varying, np.zeros((4, 3))):
+        found = rank_correlation(constant, varying)
+        assert np.isnan([found.rho, found.low, found.high, found.not_positive, found.not_negative]).all()
+    # 0.1 + 0.2 is not 0.3, and no order of the two.
+    assert permutation_p([0.1 + 0.2, 0.3, 0.3], [1.0, 2.0, 3.0]) == (1.0, 1.0)
+
+
+def test_of_one_image_no_interval_is_known() -> None:
+    rising, many = np.arange(5.0)[None], np.arange(5.0) + np.random.default_rng(0).standard_normal((20, 5))
+    for first, second in ((rising, many), (many, rising), (rising, rising)):
+        found = rank_correlation(first, second)
+        assert found.rho > 0.5
+        assert np.isnan([found.low, found.high, found.not_positive, found.not_negative]).all()
+
+
+def test_a_resample_without_correlation_is_no_evidence() -> None:
+    """Of two images, one right at no checkpoint: a quarter of the resamples have no accuracy that varies."""
+    right = np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 1.0]])
+    found = rank_correlation(np.arange(3.0) + np.zeros((4, 1)), right)
+    assert found.rho == pytest.approx(1)
+    assert 0.2 < found.not_positive < 0.3
+    assert found.not_negative == 1

@@ -11,8 +11,11 @@ from scipy import stats
 
 import aopc
 from aopc.measures.statistics.hypotheses import (
+    RESOLUTION,
+    Reading,
     conjunction,
     difference_reading,
+    hochberg,
     holm,
     mean_reading,
     share_reading,
@@ -37,20 +40,27 @@ def test_holm_by_hand() -> None:
     )
 
 
-def test_verdicts_are_wrong_no_more_often_than_said() -> None:
-    """Claims of three comparisons each, of which one is true nowhere: 5 % may be called replicated."""
-    generator = np.random.default_rng(0)
-    wrong = 0
-    for _ in range(400):
-        p_values = {}
-        for claim in range(5):
-            # The bound is the truth of the first comparison; the others hold clearly.
-            readings = [mean_reading("", generator.standard_normal(25) + shift, seed=0) for shift in (0.0, 2.0, 2.0)]
-            p_values[str(claim)] = conjunction(readings)
-        adjusted = holm({n: min(1.0, 2 * min(p)) for n, p in p_values.items()})
-        verdicts = {verdict_of(*p_values[n], adjusted[n]) for n in p_values}
-        wrong += bool(verdicts - {"undecided"})
-    assert wrong / 400 < 0.08  # 5 % and three standard errors
+def test_hochberg_by_hand() -> None:
+    """Hochberg (1988): the largest p as it is, the next times 2, and so on, never rising."""
+    assert hochberg({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == pytest.approx(
+        {"d": 0.02, "a": 0.03, "c": 0.04, "b": 0.04}
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_hochberg_rejects_all_where_the_largest_is_small(values: list[float]) -> None:
+    p = {str(i): v for i, v in enumerate(values)}
+    step_up, step_down = hochberg(p), holm(p)
+    assert max(step_up.values()) == max(values)
+    assert all(v <= step_up[name] <= step_down[name] + 1e-12 for name, v in p.items())
+
+
+def test_a_claim_of_several_readings() -> None:
+    readings = [Reading("x", 0, 0, 0, 0, "above", 0, p, 1 - p, 9) for p in (0.01, 0.03, 0.99)]
+    assert conjunction(readings) == pytest.approx((0.99, 0.03))
+    assert verdict_of(0.99, 0.03, 0.06) == "undecided"
+    assert verdict_of(0.99, 0.03, 0.049) == "not replicated"
+    assert verdict_of(0.02, 0.98, 0.04) == "replicated"
 
 
 @settings(max_examples=30, deadline=None)
@@ -95,3 +105,42 @@ def test_what_cannot_be_tested_counts_as_nothing_shown() -> None:
         found = difference_reading("x", first, np.ones(5), seed=0)
         assert (found.p_for, found.p_against) == (1.0, 1.0)
     assert difference_reading("x", [1.0, 1.0], [0.0, 0.0], seed=0).p_for == 1.0
+
+
+@pytest.mark.parametrize("bound", [0.99, 0.0, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 1e-16, 1e-13, 0.4 * RESOLUTION])
+def test_a_spread_of_rounding_is_no_denominator(spread: float, bound: float) -> None:
+    """C11: similarities of 1 up to the rounding of float64 had an effect size of 769631134718."""
+    values = 1 - spread * np.random.default_rng(0).random(40)
+    found = mean_reading("x", values, seed=0, bound=bound)
+    assert np.isnan(found.effect_size)
+    # The bound itself is no evidence either way; beyond it, the sign test's p.
+    assert (found.p_for, found.p_against) == ((1.0, 1.0) if bound == 1 else (0.5**40, 1.0))
+    two = difference_reading("x", values, values[:9] + 1, seed=0)
+    assert (two.p_for, two.p_against) == (1.0, 1.0)
+    assert np.isnan([two.effect_size, two.low, two.high]).all()
+
+
+def values_of_any_kind() -> st.SearchStrategy[list[float]]:
+    sizes = st.sampled_from([0.0, 1e-300, 1e-16, 1e-9, 1e-3, 1.0, 1e9, 1e100, float("nan"), float("inf")])
+    near = st.builds(lambda size, rounding: size * (1 + rounding * 1e-15), sizes, st.integers(-3, 3))
+    return st.lists(st.one_of(near, st.floats(-10, 10)), max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(values_of_any_kind(), values_of_any_kind(), st.sampled_from([0.0, 0.9, 1.0]))
+def test_every_reading_is_defined(first: list[float], second: list[float], bound: float) -> None:
+    """Whatever the values: p-values of one side at most, and an effect size of a readable size or none."""
+    readings = [mean_reading("x", first, seed=0, bound=bound), difference_reading("x", first, second, seed=0)]
+    readings.append(share_reading("x", np.array(first, dtype=float) > 1, bound=0.9))
+    for found in readings:
+        assert found.p_for + found.p_against >= 1 - 1e-6
+        assert np.isnan(found.effect_size) or abs(found.effect_size) <= 3 / RESOLUTION
+        assert found.n > 1 or min(found.p_for, found.p_against) > 0.09
+
+
+def test_both_sides_cannot_be_shown() -> None:
+    with pytest.raises(aopc.InputError, match="add up to 1"):
+        Reading("x", 0, 0, 0, 0, "above", 0, 0.01, 0.02, 9)
+    with pytest.raises(aopc.InputError, match="got nan"):
+        Reading("x", 0, 0, 0, 0, "above", 0, float("nan"), 1.0, 9)

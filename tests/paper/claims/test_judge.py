@@ -1,9 +1,12 @@
 """The verdicts on the paper's claims, on results that are made up."""
 
+import re
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 
 from aopc.explainers.registry import EXPLAINERS
 from aopc.paper.claims.evidence import Evidence
@@ -81,13 +84,93 @@ def test_what_cannot_be_read_says_why() -> None:
     assert "nothing here stands" not in found["C9"]["reading"]
 
 
-def test_sums_in_words_are_at_the_level_of_the_intervals() -> None:
-    for claim in judge(evidence()).values():
-        for reading in claim["readings"]:
-            if reading["effect_size"] == reading["effect_size"]:  # a mean
-                beyond = reading["low"] > reading["bound"] or reading["high"] < reading["bound"]
-                decided = min(reading["p_for"], reading["p_against"]) < 0.025
-                assert beyond == decided
+def vague(seed: int, strength: float) -> Evidence:
+    """Evidence in which some things are clear, some against the paper and most in between."""
+    generator, true = np.random.default_rng(seed), evidence()
+    panels = {}
+    for name, p in true.panels.items():
+        speeds = {
+            e: 2 + strength * generator.standard_normal() + generator.standard_normal(IMAGES) for e in AS_THE_PAPER_SAYS
+        }
+        panels[name] = panel(p.name, speeds)
+        for measure in ("entropy", "png_kb", "jpeg_kb"):
+            sizes = panels[name].complexity[measure]
+            sizes += strength * generator.standard_normal(len(sizes))
+    names = list(panels)
+    training = true.trainings["objects"]
+    wobbly = training.heatmap + 10 * strength * generator.standard_normal(training.heatmap.shape[1])
+    return replace(
+        true,
+        panels=panels,
+        controls={
+            n: {"dropout": {e: curves(3 * strength * generator.standard_normal(IMAGES)) for e in AS_THE_PAPER_SAYS}}
+            for n in names
+        },
+        conservation={n: {"lrp-alpha2-beta1": 1 + 0.1 * strength * generator.standard_normal(IMAGES)} for n in names},
+        trainings={"objects": replace(training, heatmap=wobbly)},
+        specificity={
+            m: 0.95 + 0.1 * strength * generator.standard_normal(20) for m in ("deconvolution-l2", "lrp-alpha2-beta1")
+        },
+    )
+
+
+SAID = re.compile(
+    r"(\d+) of (\d+) comparisons come out as claimed(?:, (\d+) the other way)?(?:, (\d+) undecided)?;"
+    r" (most against it|furthest from the claim): (.+)"
+)
+
+
+@cache
+def judged(seed: int, strength: float) -> dict[str, dict[str, Any]]:
+    return judge(vague(seed, strength))
+
+
+RANDOM_EVIDENCE = [(seed, strength) for seed in range(3) for strength in (0.1, 0.3, 0.6, 1.0)]
+
+
+@pytest.mark.parametrize(("seed", "strength"), RANDOM_EVIDENCE)
+def test_no_sentence_contradicts_its_verdict(seed: int, strength: float) -> None:
+    """The rule as the report states it, read back from the sentence and from the numbers beside it, claim by claim."""
+    assert len(judged(seed, strength)) == 11
+    for claim in judged(seed, strength).values():
+        if claim["verdict"] == "could not run":
+            assert not claim["readings"]
+            continue
+        found = SAID.match(claim["reading"])
+        assert found is not None
+        as_claimed, total, other_way, undecided = (int(n or 0) for n in found.groups()[:4])
+        # What is said is what the readings' own corrected p-values say.
+        assert total == len(claim["readings"]) == as_claimed + other_way + undecided
+        assert as_claimed == sum(r["p_for_corrected"] < 0.05 for r in claim["readings"])
+        assert other_way == sum(r["p_against_corrected"] < 0.05 for r in claim["readings"])
+        # The verdict is the rule on what is said, and on p.
+        rule = "not replicated" if other_way else "replicated" if as_claimed == total else "undecided"
+        assert claim["verdict"] == rule
+        assert (claim["p_holm"] < 0.05) == (rule != "undecided")
+        # The effect is that of the reading it turns on, which is the one named, and comes out as the claim does.
+        turning = claim["readings"][claim["turning"]]
+        assert found[6].startswith(turning["what"])
+        assert (claim["effect"], claim["n"]) == (turning["estimate"], turning["n"])
+        assert turning["verdict"] == rule
+        assert (found[5] == "most against it") == (rule == "not replicated")
+        beyond = turning["estimate"] > turning["bound"]
+        assert rule == "undecided" or (beyond == (turning["side"] == "above")) == (rule == "replicated")
+
+
+def test_random_evidence_meets_every_verdict() -> None:
+    """Otherwise the test above would say little."""
+    met = {c.id: {judged(*given)[c.id]["verdict"] for given in RANDOM_EVIDENCE} for c in CLAIMS}
+    assert set().union(*met.values()) == {"replicated", "not replicated", "undecided"}
+    assert sum(len(verdicts) > 1 for verdicts in met.values()) >= 8
+
+
+def test_the_readings_of_one_image_decide_nothing() -> None:
+    one = evidence()
+    training = one.trainings["objects"]
+    alone = replace(training, heatmap=training.heatmap[:1], random=training.random[:1])
+    found = judge(replace(one, trainings={"objects": alone}))["C9"]
+    assert found["verdict"] == "undecided"
+    assert "[–, –]" in found["reading"]
 
 
 def test_every_explainer_of_the_claims_exists() -> None:

@@ -12,13 +12,17 @@ from aopc.base.errors import InputError
 from aopc.base.random import Stream
 from aopc.measures.statistics.bootstrap import RESAMPLES, percentile_interval, resampled_means
 
+#: Means in float64 that differ by this part of the largest differ by the order of their summands.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class RankCorrelation:
     """Spearman's ρ of two measures over ``points`` points, with its 95 % bootstrap interval.
 
-    ``not_positive`` and ``not_negative`` are the shares of resamples with ρ ≤ 0 and with ρ ≥ 0. All NaN where one of
-    the measures is the same at all points. ``images`` is how many images of the first measure it stands on.
+    ``not_positive`` and ``not_negative`` are the shares of resamples without ρ > 0 and without ρ < 0; ones where it is
+    not defined count for both. All NaN where one of the measures is the same at all points; all but ρ, with one image
+    only. ``images`` is how many images of the first measure it stands on.
     """
 
     rho: float
@@ -75,12 +79,13 @@ def rank_correlation(
         return RankCorrelation(np.nan, np.nan, np.nan, points, np.nan, np.nan, 0)
     rho = float(_spearman(a.mean(axis=0)[None], b.mean(axis=0)[None])[0])
     other = seed if paired else seed + 1
-    found = _spearman(resampled_means(a, resamples, seed), resampled_means(b, resamples, other))
-    found = found[np.isfinite(found)]
-    if not len(found):
+    resampled = _spearman(resampled_means(a, resamples, seed), resampled_means(b, resamples, other))
+    found = resampled[np.isfinite(resampled)]
+    if not len(found) or min(len(a), len(b)) < 2 or not np.isfinite(rho):
         return RankCorrelation(rho, np.nan, np.nan, points, np.nan, np.nan, len(a))
     low, high = (float(end) for end in percentile_interval(found))
-    below, above = float((found <= 0).mean()), float((found >= 0).mean())
+    # A comparison with NaN is false.
+    below, above = float((~(resampled > 0)).mean()), float((~(resampled < 0)).mean())
     return RankCorrelation(rho, low, high, points, below, above, len(a))
 
 
@@ -111,9 +116,15 @@ def permutation_p(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> tupl
 
 
 def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row by row; NaN where a row is constant."""
-    a, b = (rankdata(x, axis=1) for x in (first, second))
+    """Row by row; NaN where a row is constant. Values that differ by rounding are the same."""
+    a, b = (rankdata(_rounded(x), axis=1) for x in (first, second))
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(scale > 0, (a * b).sum(axis=1) / scale, np.nan)
+
+
+def _rounded(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole multiples of :data:`ROUNDING` of each row's largest value."""
+    unit = ROUNDING * np.abs(rows).max(axis=1, keepdims=True)
+    return np.divide(rows, unit, out=np.zeros_like(rows, dtype=np.float64), where=unit > 0).round()

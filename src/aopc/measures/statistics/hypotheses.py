@@ -1,4 +1,4 @@
-"""From measurements to verdicts: one-sided tests, claims made of several, Holm's correction."""
+"""From measurements to tests: one-sided comparisons, claims made of several, corrections for many."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ from aopc.measures.statistics.bootstrap import (
 
 #: Of the family of all claims.
 SIGNIFICANCE = 0.05
+#: Curves and heatmaps are float32: a spread below this part of the values' size is rounding, and no denominator.
+RESOLUTION = 1e-6
 
 Verdict = Literal["replicated", "not replicated", "undecided", "could not run"]
 Side = Literal["above", "below"]
@@ -37,10 +39,11 @@ class Reading:
         With its 95 % interval; the claim says that it is ``side`` of ``bound``.
     effect_size
         (estimate − bound) in standard deviations over images, signed so that positive speaks for the claim; NaN where
-        there is no such thing.
+        there is no such thing: of one image, of a share or a correlation, and where the images do not differ by more
+        than rounding (:data:`RESOLUTION`).
     p_for, p_against
         One-sided: the probability of a reading at least as far on the claim's side (on the other side), if the
-        estimate's true value were the bound.
+        estimate's true value were the bound. Together 1 or more: both sides cannot be shown at once.
     n
         How many images, or points of a training, it stands on.
     """
@@ -56,23 +59,28 @@ class Reading:
     p_against: float
     n: int
 
+    def __post_init__(self) -> None:
+        if not (0 <= self.p_for <= 1 and 0 <= self.p_against <= 1 and self.p_for + self.p_against > 1 - RESOLUTION):
+            raise InputError(
+                f"{self.what}: two one-sided p-values add up to 1 or more; got {self.p_for} and {self.p_against}"
+            )
+
 
 def mean_reading(what: str, values: ArrayLike, *, seed: int, bound: float = 0.0, side: Side = "above") -> Reading:
     """The mean of one value an image, or of one paired difference, against a bound.
 
-    Student's t test and a bootstrap interval over images; images with NaN are left out.
+    Student's t test and a bootstrap interval over images; images with NaN are left out. Where the images do not differ
+    by more than rounding there is no spread to judge by: the sign test then.
     """
     array = _finite(values)
-    n = len(array)
+    n, rounding = len(array), _rounding(array, np.array([bound]))
     lead = (1.0 if side == "above" else -1.0) * (array - bound)
-    mean = float(lead.mean()) if n else np.nan
-    spread = float(lead.std(ddof=1)) if n > 1 else np.nan
-    size = mean / spread if spread > 0 else np.nan
-    if spread > 0:
+    spread = float(lead.std(ddof=1)) if n > 1 else 0.0
+    size = float(lead.mean()) / spread if spread > rounding else np.nan
+    if spread > rounding:
         p_for, p_against = (float(tail(size * np.sqrt(n), n - 1)) for tail in (stats.t.sf, stats.t.cdf))
-    else:  # all images alike, or one only: the sign test, since there is no spread to judge by
-        p = 0.5**n if n > 1 and mean != 0 else 1.0
-        p_for, p_against = (p, 1.0) if mean > 0 else (1.0, p)
+    else:
+        p_for, p_against = _sign_test(lead, rounding)
     estimate, low, high = bootstrap_mean(array, seed=seed).numbers
     return Reading(what, estimate, low, high, bound, side, size, p_for, p_against, n)
 
@@ -82,33 +90,47 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
     return array[np.isfinite(array)]
 
 
+def _rounding(*values: NDArray[np.float64]) -> float:
+    """What float32 cannot tell from zero among values of this size."""
+    return RESOLUTION * max(float(np.abs(v).max(initial=0.0)) for v in values)
+
+
+def _sign_test(lead: NDArray[np.float64], rounding: float) -> tuple[float, float]:
+    """(p for, p against); leads within rounding are ties, and one image alone decides nothing."""
+    above, below = int((lead > rounding).sum()), int((lead < -rounding).sum())
+    if len(lead) < 2 or not above + below:
+        return 1.0, 1.0
+    return tuple(float(stats.binom.sf(k - 1, above + below, 0.5)) for k in (above, below))  # type: ignore[return-value]
+
+
 def difference_reading(what: str, first: ArrayLike, second: ArrayLike, *, seed: int) -> Reading:
     """The difference of two means over different images is above zero: Welch's test.
 
-    Without two images a side, or without any spread, nothing is decided.
+    Without two images a side, or without a spread beyond rounding, nothing is decided.
     """
     a, b = _finite(first), _finite(second)
     n = len(a) + len(b)
     difference = float(a.mean() - b.mean()) if len(a) and len(b) else np.nan
-    if min(len(a), len(b)) < 2 or not np.ptp(a) + np.ptp(b):
+    pooled = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)) if min(len(a), len(b)) > 1 else 0.0
+    if not pooled > _rounding(a, b):
         return Reading(what, difference, np.nan, np.nan, 0.0, "above", np.nan, 1.0, 1.0, n)
     means = [resampled_means(x[:, None], RESAMPLES, s)[:, 0] for x, s in ((a, seed), (b, seed + 1))]
     low, high = (float(end) for end in percentile_interval(means[0] - means[1]))
     p_for, p_against = (
         float(stats.ttest_ind(a, b, equal_var=False, alternative=side).pvalue) for side in ("greater", "less")
     )
-    pooled = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
-    size = difference / pooled if pooled > 0 else np.nan
-    return Reading(what, difference, low, high, 0.0, "above", size, p_for, p_against, n)
+    return Reading(what, difference, low, high, 0.0, "above", difference / pooled, p_for, p_against, n)
 
 
 def share_reading(what: str, flags: ArrayLike, *, bound: float) -> Reading:
     """The share of images of which something is true is above a bound: the exact binomial test.
 
-    The interval is Clopper and Pearson's.
+    The interval is Clopper and Pearson's. Of no image nothing is decided.
     """
     found = np.asarray(flags, dtype=bool)
     count, n = int(found.sum()), len(found)
+    if not n:
+        return Reading(what, np.nan, np.nan, np.nan, bound, "above", np.nan, 1.0, 1.0, 0)
     low, high = (float(end) for end in stats.binomtest(count, n, bound).proportion_ci(LEVEL))
     p_for, p_against = (
         float(stats.binomtest(count, n, bound, alternative=side).pvalue) for side in ("greater", "less")
@@ -148,8 +170,24 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(ranked, accumulate(corrected, max), strict=True))
 
 
+def hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Hochberg's step-up correction: as Holm's, but all are rejected where the largest p is below the level.
+
+    Hochberg: A sharper Bonferroni procedure for multiple tests of significance (1988). For tests that are independent
+    or positively dependent; that *all* are rejected takes no such assumption.
+
+    Examples
+    --------
+    >>> hochberg({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'b': 0.04, 'c': 0.04, 'a': 0.03}
+    """
+    ranked = sorted(p_values, key=lambda name: -p_values[name])
+    corrected = (min(1.0, (i + 1) * p_values[name]) for i, name in enumerate(ranked))
+    return dict(zip(ranked, accumulate(corrected, min), strict=True))
+
+
 def verdict_of(p_for: float, p_against: float, adjusted: float) -> Verdict:
-    """The rule: significant after Holm's correction, on the side with the smaller p."""
+    """The rule: significant after all corrections, on the side with the smaller p."""
     if not adjusted < SIGNIFICANCE:
         return "undecided"
     return "replicated" if p_for < p_against else "not replicated"

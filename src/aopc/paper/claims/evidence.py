@@ -7,12 +7,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aopc.measures.statistics.hypotheses import Reading, mean_reading
+from aopc.measures.statistics.hypotheses import Reading, Verdict, mean_reading
 from aopc.measures.summary import Summary
 from aopc.perturbation.curves import Curves
 
 #: The paper's name of a data set → as it is printed, in the paper's order.
 PAPER_DATA: dict[str, str] = {"sun397": "SUN397", "ilsvrc2012": "ILSVRC2012", "places205": "MIT Places"}
+#: Verdict on a single comparison → how it comes out.
+OUTCOMES: dict[Verdict, str] = {
+    "replicated": "as claimed",
+    "not replicated": "the other way",
+    "undecided": "undecided",
+}
 #: Measure of file size → format.
 FORMATS = {"png_kb": "PNG", "jpeg_kb": "JPEG"}
 
@@ -141,5 +147,12 @@ class OnPanel:
 
 
 def with_interval(estimate: float, low: float, high: float) -> str:
-    """As a reader wants it."""
-    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
+    """As a reader wants it; – for what is not known.
+
+    Examples
+    --------
+    >>> with_interval(-0.5, -1, float("nan"))
+    '−0.50 [−1.00, –]'
+    """
+    said = ("–" if value != value else f"{value:.2f}".replace("-", "−") for value in (estimate, low, high))
+    return "{} [{}, {}]".format(*said)

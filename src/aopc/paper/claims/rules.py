@@ -58,7 +58,7 @@ class Claim:
 CLAIMS: list[Claim] = []
 
 _AOPC = "paired difference in AOPC, score before softmax"
-_PAIRED = "Student's t test on paired differences under common noise; bootstrap interval over images"
+_PAIRED = "Student's t test on paired differences, the same replacements for both; bootstrap interval over images"
 _EACH = "on each data set"
 
 
@@ -251,8 +251,9 @@ def _read_training(training: Training, seed: int) -> list[Reading]:
             " accuracies"
         )
     greater, less = permutation_p(training.heatmap.mean(axis=0), training.correct.mean(axis=0), seed=seed)
-    # Neither another order of the checkpoints nor other images may undo it.
-    p_for, p_against = max(greater, found.not_positive), max(less, found.not_negative)
+    # Neither another order of the checkpoints nor other images may undo it; of one image nothing is known of others.
+    shares = np.nan_to_num([found.not_positive, found.not_negative], nan=1.0)
+    p_for, p_against = np.maximum([greater, less], shares).tolist()
     what, interval = f"ρ over {found.points} checkpoints, {training.title}", (found.rho, found.low, found.high)
     return [Reading(what, *interval, 0.0, "above", math.nan, p_for, p_against, found.points)]
 

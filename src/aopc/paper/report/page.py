@@ -4,7 +4,7 @@ import base64
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from PIL import Image
 from aopc.base.files import atomic, read_csv, read_json
 from aopc.base.provenance import hardware, versions
 from aopc.measures.statistics.hypotheses import Verdict
-from aopc.paper.claims.evidence import PAPER_DATA
+from aopc.paper.claims.evidence import OUTCOMES, PAPER_DATA
 from aopc.paper.readme import size_ratios
 from aopc.paper.report import sentences
 from aopc.paper.report.captions import CAPTIONS, Caption
@@ -39,6 +39,10 @@ class Facts:
     stages, pipeline
         Last run of each stage here, and where MLflow shows the last one of the pipeline. A stage whose results were
         the committed ones already did not run.
+    changes
+        What makes it a variant of the profile; empty where it is the profile's own.
+    removal
+        What takes the place of regions in the main experiment.
     """
 
     profile: str
@@ -47,6 +51,8 @@ class Facts:
     lock: str | None
     stages: Sequence[LoggedRun]
     pipeline: str | None = None
+    changes: Sequence[str] = ()
+    removal: str = sentences.PAPERS_REMOVAL
 
 
 def write_page(
@@ -73,7 +79,9 @@ def write_page(
     claims, metrics = read_json(reports / "claims.json"), read_json(reports / "metrics.json")
     links = {logged.run.name: logged.link for logged in facts.stages}
     runs = {"claims": links.get("claims"), "figures": links.get("figures"), "the pipeline": facts.pipeline}
-    figures = [_figure(reports, caption, titles, runs) for caption in CAPTIONS]
+    words = {"replaced": sentences.replaced(facts.removal), "taken": sentences.taken(facts.removal)}
+    captions = [replace(c, see=c.see.format(**words)) for c in CAPTIONS]
+    figures = [_figure(reports, caption, titles, runs) for caption in captions]
     here = hardware()
     # The stages that used torch know of a GPU.
     gpus = {r.run.tags.get("gpu", "none") for r in facts.stages} - {"none"}
@@ -87,13 +95,15 @@ def write_page(
         titles=titles,
         stands_for=stands_for,
         paper_data=PAPER_DATA,
-        captions={c.stem: c for c in CAPTIONS},
+        outcomes=OUTCOMES,
+        replaced=words["replaced"],
+        captions={c.stem: c for c in captions},
         groups=(
             ("paper", "The paper's figures and table", [f for f in figures if f["caption"].paper]),
             ("beyond", "Beyond the paper", [f for f in figures if not f["caption"].paper]),
         ),
         sizes=size_ratios(metrics, stands_for),
-        depends=_depends(reports, metrics, titles, baselines),
+        depends=_depends(reports, metrics, titles, baselines, facts.removal),
         viewer=viewer,
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "viewer.js").read_text(encoding="utf-8"),
@@ -171,13 +181,13 @@ def _picture(file: Path) -> dict[str, Any]:
 
 
 def _depends(
-    reports: Path, metrics: Mapping[str, Any], titles: Mapping[str, str], baselines: Sequence[str]
+    reports: Path, metrics: Mapping[str, Any], titles: Mapping[str, str], baselines: Sequence[str], removal: str
 ) -> dict[str, list[str]]:
     """Topic → sentences."""
     names = ("agreement", "further", "spatial", "ground_truth")
     agreement, further, spatial, truth = (read_csv(reports / f"{name}.csv") for name in names)
     return {
-        "Choices of the protocol": sentences.on_choices(agreement, titles),
+        "Choices of the protocol": sentences.on_choices(agreement, titles, removal),
         "The spatial control": sentences.on_space(spatial, titles),
         "Heatmaps that do not know the network": sentences.on_further(further, titles, lambda e: e in baselines),
         "Other variants": sentences.on_further(further, titles, lambda e: e not in baselines),

@@ -9,9 +9,18 @@ from aopc.figures.style import style_of
 from aopc.paper.claims.evidence import with_interval
 from aopc.paper.robustness import MASS, PAPER, WORDS
 
+#: Removal → what becomes of a region; others are what their name says.
+_REPLACED = {
+    "uniform": "replaced by noise",
+    "dirichlet": "replaced by Dirichlet noise",
+    "mean": "replaced by the image's mean colour",
+    "blur": "blurred",
+}
+
 Table = Mapping[str, Any]
 Row = dict[str, Any]
 
+PAPERS_REMOVAL = "uniform"
 #: What the report calls a verdict on LRP's lead under a choice.
 _OUTCOME = {
     "replicated": "LRP is best",
@@ -36,7 +45,17 @@ def _by_title(
 
 
 def _of(choice: str) -> str:
-    return WORDS.get(choice, f"regions are replaced by {choice}")
+    return WORDS.get(choice, f"regions are {replaced(choice)}")
+
+
+def replaced(removal: str) -> str:
+    """What becomes of a region, to follow "is" or "are"."""
+    return _REPLACED.get(removal, f"replaced by {removal}")
+
+
+def taken(removal: str) -> str:
+    """How AOPC is taken: where the removal is the paper's, as the paper does."""
+    return "as the paper takes it" if removal == PAPERS_REMOVAL else f"with regions that are {replaced(removal)}"
 
 
 def _interval(row: Row, name: str) -> str:
@@ -56,12 +75,13 @@ def label(explainer: str) -> str:
     return style_of(explainer, [explainer])[0]
 
 
-def on_choices(agreement: Table, titles: Mapping[str, str]) -> list[str]:
+def on_choices(agreement: Table, titles: Mapping[str, str], removal: str = PAPERS_REMOVAL) -> list[str]:
     """Where the paper's conclusion, that LRP is above sensitivity and deconvolution, depends on a choice.
 
     It does where the verdict turns round, or where it differs and the lead itself does so measurably, image by
-    image. A verdict that differs by a hair says nothing of the choice.
+    image. A verdict that differs by a hair says nothing of the choice. ``removal`` is the main experiment's.
     """
+    choice = "the paper's choice" if removal == PAPERS_REMOVAL else "this run's own choice"
 
     def compared(row: Row) -> bool:
         return not str(row["choice"]).endswith("all images") and row["lrp_is_best"] != "could not run"
@@ -75,18 +95,20 @@ def on_choices(agreement: Table, titles: Mapping[str, str]) -> list[str]:
         depends = [r for r in others if _differs(r, own)]
         same = [r for r in others if r["lrp_is_best"] == own["lrp_is_best"]]
         first = (
-            f"{title}: as the paper takes it, {_OUTCOME[own['lrp_is_best']]} on these {own['lead_images']} images"
-            f" (lead over the closest, {label(own['closest'])}: {_interval(own, 'lead')})."
+            f"{title}: {taken(removal)}, {_OUTCOME[own['lrp_is_best']]} on these {own['lead_images']} images"
+            f" (it turns on the lead over {label(own['closest'])}: {_interval(own, 'lead')})."
         )
         if same:
             how = "As open is it" if own["lrp_is_best"] == "undecided" else "The same comes out"
             first += f" {how} where {_joined([_of(r['choice']) for r in same])}."
         sentences.append(first)
-        sentences += [f"{title}: it depends on the choice: where {_outcome_of(r)}." for r in depends]
+        sentences += [f"{title}: it depends on the choice: where {_outcome_of(r, choice)}." for r in depends]
         for row in [r for r in others if r not in depends and r not in same]:
             measured = np.isfinite(row["change"])
-            why = "that lead does not differ measurably from the one under the paper's choice"
-            sentences.append(f"{title}: where {_outcome_of(row)}; {why if measured else 'the units are others'}.")
+            why = f"that lead does not differ measurably from the one under {choice}"
+            sentences.append(
+                f"{title}: where {_outcome_of(row, choice)}; {why if measured else 'the units are others'}."
+            )
     return sentences
 
 
@@ -96,10 +118,10 @@ def _differs(row: Row, own: Row) -> bool:
     return verdicts == {"replicated", "not replicated"} or (len(verdicts) == 2 and bool(changed))
 
 
-def _outcome_of(row: Row) -> str:
+def _outcome_of(row: Row, choice: str) -> str:
     return (
         f"{_of(row['choice'])}, {_OUTCOME[row['lrp_is_best']]} (lead over {label(row['closest'])}"
-        f" {_interval(row, 'lead')}; rank correlation with the paper's choice {_rho(row)})"
+        f" {_interval(row, 'lead')}; rank correlation with {choice} {_rho(row)})"
     )
 
 

@@ -7,6 +7,7 @@ from aopc.paper.claims.judge import judge
 from aopc.paper.folders import REPORTS
 from aopc.paper.measured import read_measured
 from aopc.paper.report_tables import write_tables
+from aopc.paper.variant import variant_of
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -20,6 +21,8 @@ def work(run: "StageRun", settings: "Settings") -> None:
     run.metrics = write_tables(measured, REPORTS)
     verdicts = judge(measured.evidence(settings.stands_for, settings.titles))
     write_json(REPORTS / "claims.json", verdicts)
+    if variant := variant_of(settings.raw):
+        print(f"aopc: this is {variant.sentence}")
     for name, found in verdicts.items():
         run.params[name] = found["verdict"]
         if found["effect"] is not None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from aopc.base.files import atomic, read_json
 from aopc.paper.drawing import draw_all
 from aopc.paper.folders import REPORTS
-from aopc.paper.readme import results_table
+from aopc.paper.readme import marked, results_table
+from aopc.paper.variant import variant_of
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 def work(run: "StageRun", settings: "Settings") -> None:
     metrics, claims = read_json(REPORTS / "metrics.json"), read_json(REPORTS / "claims.json")
-    table = results_table(claims, metrics, settings.stands_for)
+    table, variant = results_table(claims, metrics, settings.stands_for), variant_of(settings.raw)
     with atomic(REPORTS / "results.md") as path:
-        path.write_text(table, encoding="utf-8")
+        path.write_text(marked(table, variant.sentence) if variant else table, encoding="utf-8")
     run.params = {"panels": list(settings.panels), "explainers": list(settings.explainers)}
-    run.artifacts += [*map(str, draw_all(settings)), str(REPORTS / "results.md")]
+    run.artifacts += [*map(str, draw_all(settings, variant.brief)), str(REPORTS / "results.md")]

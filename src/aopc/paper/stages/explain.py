@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from aopc.experiment.explaining import HeatmapWork
 from aopc.experiment.store import HEATMAPS, keep_only, renew
-from aopc.explainers.registry import get_explainer
+from aopc.explainers.registry import get_explainers
 from aopc.paper.folders import PART_IMAGES, PARTS
 from aopc.paper.notes import on_heatmaps
 from aopc.paper.panel import Panel
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def work(run: "StageRun", settings: "Settings", panel: str) -> None:
     files, explainers = Panel(panel), settings.explainers
-    for explainer in explainers:
-        get_explainer(explainer)
+    get_explainers(explainers)
     keep_only(files.heatmaps_file(explainers[0]).parents[1], explainers)
     run.params = {"panel": panel, "explainers": list(explainers)}
     wanted, started = HeatmapWork(subject_of(files), explainers, PART_IMAGES), time.perf_counter()

@@ -11,7 +11,7 @@ from aopc.experiment.run import slices
 from aopc.models.inference import predict
 from aopc.models.network import stored_network
 from aopc.paper.folders import PART_IMAGES
-from aopc.paper.panel import Panel, chosen_images, network_file, test_split
+from aopc.paper.panel import Panel, chosen_images, network_file, require_other_images, test_split
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 def work(run: "StageRun", settings: "Settings") -> None:
     seed, limit = settings.seed, settings.limit
+    seen: dict[bytes, str] = {}
     for name, panel in settings.panels.items():
         file = network_file(panel.network)
         network, logits = stored_network(file).on(), []
         chosen = chosen_images(test_split(name), panel.images, limit, seed, name)
-        dataset = network.preprocessing.framed(chosen)
+        if panel.stands_for is not None:
+            require_other_images(seen, chosen, name)
+        dataset = network.preprocessing.framed(chosen).distinct(name)
         with progress_bar(len(dataset), f"predict {name}") as progress:
             for rows in slices(len(dataset), PART_IMAGES):
                 inputs = network.inputs(np.asarray(dataset.pixels[rows]))
@@ -32,8 +35,6 @@ def work(run: "StageRun", settings: "Settings") -> None:
                 progress(len(inputs))
         used = {"panel": name, "seed": seed, "limit": limit, **asdict(panel)}
         run.params[name], origin = used, metadata(used, __name__)
-        whole = np.concatenate(logits)
-        accuracy = Panel(name).save(dataset, file, network.preprocessing, whole, origin)
+        accuracy = Panel(name).save(dataset, file, network.preprocessing, np.concatenate(logits), origin)
         run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
-        said = "no labels" if accuracy is None else f"accuracy {accuracy:.1%}"
-        print(f"{name}: {said} on {len(dataset)} images")
+        print(f"{name}: {'no labels' if accuracy is None else f'accuracy {accuracy:.1%}'} on {len(dataset)} images")

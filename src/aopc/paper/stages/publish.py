@@ -7,9 +7,10 @@ from aopc.base.files import atomic, write_json
 from aopc.base.provenance import file_hash
 from aopc.paper.folders import DATA, REPORTS
 from aopc.paper.publication import LOCK, publish_page
-from aopc.paper.readme import with_results
+from aopc.paper.readme import is_marked, with_results
 from aopc.paper.tracking.pending import PENDING
 from aopc.paper.tracking.store import log_pending
+from aopc.paper.variant import variant_of
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -20,9 +21,10 @@ README, PARAMS = Path("README.md"), Path("params.yaml")
 
 def work(run: "StageRun", settings: "Settings") -> None:
     run.tracked = False
-    current = README.read_text(encoding="utf-8")
-    updated = with_results(current, (REPORTS / "results.md").read_text(encoding="utf-8"))
-    if updated != current:
+    table, current = (f.read_text(encoding="utf-8") for f in (REPORTS / "results.md", README))
+    if (variant := variant_of(settings.raw)) or is_marked(table):
+        print(f"aopc: this is {variant.sentence if variant else 'the table of a variant'}: {README} stays as it is")
+    elif (updated := with_results(current, table)) != current:
         with atomic(README) as path:
             path.write_text(updated, encoding="utf-8")
     print(log_pending(PENDING, settings.raw, [PARAMS, LOCK]))

@@ -29,6 +29,7 @@ def run_stage(stage: Sequence[str], items: Sequence[str]) -> int:
     run, status = StageRun("@".join([STAGES[stage[0]], *items])), "FAILED"
     try:
         settings = read_settings()
+        run.parameters = dict(settings.raw)
         section = "panels" if wanted == ["panel"] else STAGES[stage[0]]
         if items and items[0] not in getattr(settings, section):
             hint = nearest(items[0], getattr(settings, section))

@@ -2,11 +2,16 @@
 
 import json
 import os
+import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
 
 from aopc.base.errors import InputError
 from aopc.base.files import atomic
@@ -23,8 +28,8 @@ class StageRun:
         Of the stage, with its matrix items; settings that it used.
     metrics, curves
         Single numbers, and values by step.
-    artifacts
-        Files to log, relative to the repository.
+    artifacts, folder
+        Files to log, relative to ``folder``; empty: the profile's.
     tags
         Git commit, hardware, versions.
     start, end
@@ -33,6 +38,8 @@ class StageRun:
         As MLflow calls it: FINISHED, FAILED or KILLED.
     tracked
         Whether MLflow should know of it; the stage that logs is no subject of its own.
+    parameters
+        The whole params.yaml that it ran with; empty where that could not be read.
     """
 
     name: str
@@ -45,6 +52,8 @@ class StageRun:
     end: float = 0.0
     status: str = "RUNNING"
     tracked: bool = True
+    parameters: dict[str, Any] = field(default_factory=dict)
+    folder: str = ""
 
     @property
     def seconds(self) -> float:
@@ -65,30 +74,21 @@ class LoggedRun(NamedTuple):
 
 
 class PendingRuns:
-    """A folder of notes which wait to be logged."""
+    """A folder of notes which wait to be logged. A damaged one is set aside as ``*.damaged``, by name, and is in the way
+    of no other.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def append(self, run: StageRun) -> None:
-        """Keep a note of a tracked run; where that fails, say so and go on."""
-        if not run.tracked:
-            return
-        try:
-            with atomic(self._folder / f"{run.end:.6f}-{os.getpid()}.json") as path:
-                path.write_text(json.dumps(asdict(run)), encoding="utf-8")
-        except InputError as error:
-            print(f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr)
+    def append(self, run: StageRun) -> bool:
+        """Keep a note of a tracked run; where that fails, say so and go on. Returns whether it is kept."""
+        return run.tracked and self._write(self._folder / f"{run.end:.6f}-{os.getpid()}.json", asdict(run), run.name)
 
     def pending(self) -> list[tuple[Path, StageRun]]:
-        """The notes that wait, oldest first; a file that is not a note is passed over by name."""
-        notes = []
-        for path in sorted(self._folder.glob("[0-9]*.json")):
-            try:
-                notes.append((path, StageRun(**json.loads(path.read_text(encoding="utf-8")))))
-            except (ValueError, TypeError) as error:
-                print(f"aopc: {path} is no note of a run, passed over ({error})", file=sys.stderr)
-        return notes
+        """The notes that wait, oldest first."""
+        found = ((path, _read(path, StageRun)) for path in sorted(self._folder.glob("[0-9]*.json")))
+        return [(path, run) for path, run in found if run is not None]
 
     def logged(self, path: Path, run: StageRun, link: str | None) -> None:
         """A note is in MLflow now: it waits no longer, and is kept as the stage's last run."""
@@ -98,15 +98,52 @@ class PendingRuns:
     def keep(self, run: StageRun, link: str | None) -> None:
         """Remember a run, of a stage or of the whole pipeline, and where MLflow shows it."""
         last = self._folder / "last" / f"{run.name}.json"
-        last.parent.mkdir(parents=True, exist_ok=True)
-        last.write_text(json.dumps({"run": asdict(run), "link": link}), encoding="utf-8")
+        self._write(last, {"run": asdict(run), "link": link}, run.name)
 
     def last_runs(self) -> list[LoggedRun]:
         """The last successful run of each stage here, logged or not."""
-        notes = [json.loads(p.read_text(encoding="utf-8")) for p in sorted((self._folder / "last").glob("*.json"))]
-        found = {note["run"]["name"]: LoggedRun(StageRun(**note["run"]), note["link"]) for note in notes}
+        notes = (_read(path, LoggedRun) for path in sorted((self._folder / "last").glob("*.json")))
+        found = {note.run.name: note for note in notes if note is not None}
         found |= {run.name: LoggedRun(run, None) for _, run in self.pending()}
         return sorted((r for r in found.values() if r.run.status == "FINISHED"), key=lambda r: r.run.end)
+
+    def carry(self, to: "PendingRuns") -> None:
+        """Bring the notes to another folder, with copies of their files: this one will be deleted."""
+        for path, run in self.pending():
+            kept = to._folder / "files" / path.stem
+            for name in run.artifacts:
+                with suppress(OSError):
+                    (kept / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(name, kept / name)
+            if to.append(replace(run, folder=str(kept.resolve()))):
+                path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, content: Any, name: str) -> bool:
+        try:
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps(content, default=str), encoding="utf-8")
+        except InputError as error:
+            print(f"aopc: could not keep the note of {name} for MLflow: {error}", file=sys.stderr)
+            return False
+        return True
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _read(path: Path, kind: Any) -> Any:
+    """A note; None if it is none, and then it is set aside."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _adapter(kind).validate_python(content)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        with suppress(OSError):
+            path.rename(path.with_name(f"{path.name}.damaged"))
+        reason = str(error).splitlines()[0]
+        print(f"aopc: {path} is no note of a run, and is set aside as {path.name}.damaged ({reason})", file=sys.stderr)
+        return None
 
 
 #: The name of the whole pipeline's run.

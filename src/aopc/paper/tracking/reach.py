@@ -1,0 +1,59 @@
+"""Whether a tracking store can be reached, asked before MLflow tries for minutes."""
+
+import os
+import socket
+import sqlite3
+from pathlib import Path
+from urllib.parse import urlsplit
+
+#: How long a store may take to answer, and a lock to be released.
+SECONDS = 3.0
+#: Of servers that say none.
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+class UnreachableError(Exception):
+    """Why a store cannot be used, in words."""
+
+
+def require_reachable(uri: str) -> None:
+    """Raise UnreachableError within seconds if there is no store, or none that can be written to."""
+    if (database := database_of(uri)) is not None:
+        _require_writable(database)
+        return
+    parts = urlsplit(uri)
+    if parts.hostname:
+        scheme = parts.scheme.partition("+")[0]
+        try:
+            port = parts.port or _PORTS.get(scheme, 443)
+            socket.create_connection((parts.hostname, port), timeout=SECONDS).close()
+        except (OSError, ValueError) as error:
+            raise UnreachableError(f"nothing answers there: {error}") from error
+
+
+def database_of(uri: str) -> Path | None:
+    """The file of an SQLite database; None for other stores."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0])
+
+
+def _require_writable(database: Path) -> None:
+    if database.is_dir():
+        raise UnreachableError("it is a folder; move it away")
+    if not database.exists():
+        if not os.access(database.parent, os.W_OK):
+            raise UnreachableError("it is not there, and its folder cannot be written to")
+        return
+    try:
+        connection = sqlite3.connect(database, timeout=SECONDS, isolation_level=None)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            # A write that changes nothing, and is undone.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA user_version = {int(version)}")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UnreachableError(str(error)) from error

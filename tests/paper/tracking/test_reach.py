@@ -1,0 +1,81 @@
+"""Whether a store can be reached: within seconds, in words, and without touching it."""
+
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aopc.paper.tracking.reach import UnreachableError, database_of, require_reachable
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "a folder" / "mlflow.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE x (y)")
+    return path
+
+
+def refused(uri: str) -> str:
+    started = time.monotonic()
+    with pytest.raises(UnreachableError) as found:
+        require_reachable(uri)
+    assert time.monotonic() - started < 8
+    (line,) = str(found.value).splitlines()
+    return line
+
+
+def test_a_database_that_can_be_written_to_is_left_as_it_was(database: Path) -> None:
+    before = database.read_bytes()
+    require_reachable(f"sqlite:///{database}")
+    assert database.read_bytes() == before
+    assert list(database.parent.iterdir()) == [database]
+    require_reachable(f"sqlite:///{database.with_name('new.db')}?timeout=3")
+    assert list(database.parent.iterdir()) == [database]
+
+
+def test_what_is_no_database_is_said(database: Path) -> None:
+    assert "it is a folder" in refused(f"sqlite:///{database.parent}")
+    assert "its folder" in refused(f"sqlite:///{database.parent / 'no' / 'mlflow.db'}")
+    database.write_text("no database, but a text that is longer than the header of one" * 20)
+    assert "not a database" in refused(f"sqlite:///{database}")
+
+
+def test_a_locked_database_is_said_in_seconds(database: Path) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "locked" in refused(f"sqlite:///{database}")
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    with closing(socket.socket()) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "mysql+pymysql"])
+def test_a_server_is_asked_whatever_its_kind(listening: int, scheme: str) -> None:
+    require_reachable(f"{scheme}://me:secret@127.0.0.1:{listening}/x")
+    said = refused(f"{scheme}://me:secret@127.0.0.1:9/x")
+    assert "nothing answers" in said
+    assert "secret" not in said
+
+
+def test_other_stores_are_left_to_mlflow(tmp_path: Path) -> None:
+    for uri in (str(tmp_path), tmp_path.as_uri(), "databricks", "sqlite://"):
+        require_reachable(uri)
+    assert database_of("sqlite:////a b/c.db") == Path("/a b/c.db")
+    assert database_of("sqlite:///c.db?x=1") == Path("c.db")
+    assert database_of("http://x") is None
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:port", "http://127.0.0.1:99999"])
+def test_a_wrong_port_is_said(uri: str) -> None:
+    assert "nothing answers" in refused(uri)
