@@ -1,5 +1,7 @@
 """Users' own explainers: whatever they do, nobody else notices, or they are refused by name."""
 
+# ruff: noqa: NPY002 (what explainers draw from)
+
 import copy
 import functools
 import random
@@ -385,7 +387,7 @@ def test_names_that_lead_to_no_explainer_are_refused(name: str) -> None:
 
 def test_explainers_without_names_need_them() -> None:
     x = images(2, 13, 13)
-    with pytest.raises(aopc.InputError, match="as {name: function}"):
+    with pytest.raises(aopc.InputError, match=r"as \{name: function\}"):
         heatmaps_of(small_network(), x, [gradient])
     assert list(heatmaps_of(small_network(), x, "random")) == ["random"]
 
