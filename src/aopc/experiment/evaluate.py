@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, warned
 from aopc.base.files import concatenated, read_table, write_csv, write_table
 from aopc.base.progress import progress_bar
 from aopc.base.provenance import file_hash, identity_hash, metadata, source_hash
@@ -35,11 +35,13 @@ from aopc.explainers.registry import get_explainer
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
 from aopc.measures.aopc import aopc_curves
+from aopc.measures.chance import no_better_than_chance
 from aopc.measures.statistics.stopping import StoppingRule
 from aopc.measures.summary import Summary
 from aopc.models.dropout import has_dropout
 from aopc.models.inference import predict
 from aopc.models.network import Network
+from aopc.models.outputs import warn_of
 from aopc.perturbation.curves import Curves, CurvesByOrder
 from aopc.perturbation.order import RANDOM
 from aopc.perturbation.partition import Grid
@@ -126,12 +128,18 @@ class Evaluation:
         images = self.network.preprocessing.framed(images, frames)
         none = np.zeros(0, dtype=np.int64)
         subject = Subject(self.name, self.network, images, none, inputs, self.batch_size)
-        targets = []
+        targets, doubts, classes = [], [], 0
         with progress_bar(len(images), "predict") as progress:
             for rows in slices(len(images), PART_IMAGES):
-                targets.append(self._scores(subject, rows).argmax(axis=1))
+                scores = self._scores(subject, rows)
+                targets.append(scores.argmax(axis=1))
+                doubts += [warn_of(self.network.model, scores)]
+                classes = scores.shape[1]
                 progress(rows.stop - rows.start)
-        return replace(subject, targets=np.concatenate(targets))
+        found = np.concatenate(targets)
+        if labels is not None:
+            doubts.append(warned(no_better_than_chance(int((found == labels).sum()), len(found), classes)))
+        return replace(subject, targets=found, doubts=[*dict.fromkeys(d for d in doubts if d is not None)])
 
     def _labels(self, folder: ImageFolder) -> NDArray[np.int64] | None:
         names = self.network.class_names
@@ -169,6 +177,7 @@ class Evaluation:
         return {
             **self.network.origin,
             "preprocessing": repr(self.network.preprocessing),
+            "output": self.network.output,
             "protocol": self.protocol.as_parameters(),
             "tolerance": self.tolerance,
             "explainers": {name: source_hash(name) for name in self.names},
@@ -253,7 +262,7 @@ def _outcome(evaluation: Evaluation, job: Job, done: Done, precision: _Precision
     accuracy = None
     if labels is not None:
         accuracy = float((targets[: done.images] == labels[: done.images]).mean())
-    warnings = [*precision.missed(len(evaluation.folder)), *warnings_of(summary)]
+    warnings = [*job.subject.doubts, *precision.missed(len(evaluation.folder)), *warnings_of(summary)]
     return Outcome(summary, warnings, accuracy, condition_rows(curves, seed))
 
 
@@ -267,6 +276,8 @@ def _write(out: Path, outcome: Outcome, job: Job, done: Done, origin: dict[str, 
             folder = out / "conditions" / unit.condition.replace(":", "-")
             done.join(unit, CURVES, folder / f"{stem}.parquet", origin)
     summary = outcome.summary
+    if outcome.warnings:
+        (out / "warnings.txt").write_text("\n".join(outcome.warnings) + "\n", encoding="utf-8")
     write_table(out / "complexity.parquet", summary.complexity, origin)
     if outcome.conditions:
         write_csv(out / "conditions.csv", rows_as_columns(outcome.conditions))

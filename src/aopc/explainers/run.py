@@ -17,6 +17,7 @@ from aopc.explainers.registry import Backward, get_explainer
 from aopc.explainers.state import NetworkState
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import as_images, default_batch_size, device_of, evaluating, targets_or_predictions
+from aopc.models.outputs import Output, with_output
 
 
 def heatmaps(
@@ -29,6 +30,7 @@ def heatmaps(
     batch_size: int | None = None,
     allow_nonfinite: bool = False,
     dropout_seed: int | None = None,
+    output: Output = "logits",
 ) -> NDArray[np.float32]:
     """Heatmaps of all images by one explainer.
 
@@ -51,6 +53,8 @@ def heatmaps(
     dropout_seed
         Explain the network with its dropout layers active, as in training, with masks keyed by this seed and the
         image's id (:func:`aopc.models.dropout.active_dropout`); None: they are off.
+    output
+        As of :func:`aopc.perturbation_curves`.
 
     Returns
     -------
@@ -80,6 +84,7 @@ def heatmaps(
         batch_size=batch_size,
         allow_nonfinite=allow_nonfinite,
         dropout_seed=dropout_seed,
+        output=output,
     )[name]
 
 
@@ -93,6 +98,7 @@ def heatmaps_of(
     batch_size: int | None = None,
     allow_nonfinite: bool = False,
     dropout_seed: int | None = None,
+    output: Output = "logits",
 ) -> dict[str, NDArray[np.float32]]:
     """Heatmaps of all images by several explainers (names, or explainers by name), sharing each batch's forward pass.
 
@@ -100,7 +106,7 @@ def heatmaps_of(
     which it merges. The heatmaps of each are those that it gives alone. Parameters and errors as of :func:`heatmaps`.
     """
     chosen = _chosen(explainers)
-    images = as_images(images, model)
+    model, images = with_output(model, output), as_images(images, model)
     classes = targets_or_predictions(model, images, targets)
     ids = [str(i) for i in range(len(images))] if image_ids is None else list(image_ids)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aopc.base.errors import warned
 from aopc.base.progress import progress_bar
 from aopc.base.provenance import metadata
 from aopc.experiment.run import slices
+from aopc.measures.chance import no_better_than_chance
 from aopc.models.inference import predict
 from aopc.models.network import stored_network
 from aopc.paper.folders import PART_IMAGES
@@ -37,3 +39,6 @@ def work(run: "StageRun", settings: "Settings") -> None:
         run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
         said = "no labels" if accuracy is None else f"accuracy {accuracy:.1%}"
         print(f"{name}: {said} on {len(dataset)} images")
+        if accuracy is not None:
+            right = round(accuracy * len(dataset))
+            warned(no_better_than_chance(right, len(dataset), whole.shape[1], f"{name}: "))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, warnings_in_a_line
 from aopc.base.names import nearest
 from aopc.paper.params import read_settings
 from aopc.paper.stages import STAGES
@@ -31,7 +31,8 @@ def run_stage(stage: Sequence[str], items: Sequence[str]) -> int:
         if items and items[0] not in getattr(settings, section):
             hint = nearest(items[0], getattr(settings, section))
             raise InputError(f"params.yaml: {section} has no {items[0]!r}: {hint}")
-        work(run, settings, *items)
+        with warnings_in_a_line():
+            work(run, settings, *items)
         status = "FINISHED"
     except InputError as error:
         print("\n".join(f"aopc: {line}" for line in str(error).splitlines()), file=sys.stderr)
