@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aopc.base.errors import InputError, warned
 from aopc.base.files import concatenated, read_table, write_csv, write_table
 from aopc.base.progress import progress_bar
-from aopc.base.provenance import file_hash, identity_hash, metadata, source_hash
+from aopc.base.provenance import file_hash, identity_hash, metadata, packages_of, source_hash
 from aopc.base.random import Stream
 from aopc.data.dataset import Dataset
 from aopc.data.folder import ImageFolder
@@ -182,6 +182,7 @@ class Evaluation:
             "tolerance": self.tolerance,
             "explainers": {name: source_hash(name) for name in self.names},
             "removal": source_hash(self.protocol.removal),
+            "packages": packages_of(*self.names, self.protocol.removal),
             "images": {i: file_hash(self.folder.path(i)) for i in self.image_ids},
         }
 
