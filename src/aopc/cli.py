@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from typer import Argument, Context, Option, Typer
 
@@ -106,7 +106,7 @@ def _evaluation(
     return Evaluation(
         name=name or images.resolve().name,
         folder=folder,
-        network=replace(network, output=output).on(device),
+        network=replace(network, output=cast(Any, output)).on(device),
         explainers=chosen,
         protocol=replace(judged, random_orders=orders),
         conditions=others or preset.conditions,

@@ -38,4 +38,4 @@ def test_what_is_above_it_or_too_few_is_not(right: int, images: int, classes: in
 @pytest.mark.parametrize("classes", [2, 10, 1000])
 def test_guessing_is_nearly_always_found(classes: int) -> None:
     right = np.random.default_rng(0).binomial(50, 1 / classes, 400)
-    assert np.mean([no_better_than_chance(int(r), 50, classes) is not None for r in right]) > 0.97
+    assert np.mean([no_better_than_chance(int(r), 50, classes) is not None for r in right]) > 0.95

@@ -41,9 +41,11 @@ class NetworkState:
             if name.startswith("_global_") and isinstance(hooks, dict)
         ]
         classes = {c for _, m in named for c in type(m).__mro__ if c is not object}
-        self._functions = [(space, dict(vars(space))) for space in (*_NAMESPACES, *classes)]
+        self._functions: list[tuple[Any, dict[str, Any]]] = [
+            (space, dict(vars(space))) for space in (*_NAMESPACES, *classes)
+        ]
         parameters = dict(model.named_parameters())
-        learned = {f"the parameter {n}": p for n, p in parameters.items()}
+        learned: dict[str, Tensor] = {f"the parameter {n}": p for n, p in parameters.items()}
         learned |= {f"the buffer {n}": b for n, b in model.named_buffers()}
         known = {id(tensor) for tensor in learned.values()}
         others = [t for _, m in named for t in vars(m).values() if isinstance(t, Tensor) and id(t) not in known]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.base.errors import InputError
-from aopc.models.outputs import checked_scores, require_classes, warn_of
+from aopc.models.outputs import checked_scores as checked_scores
+from aopc.models.outputs import require_classes, warn_of
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def load_network(
         origin |= {"preprocessed as": name}
         # What it does is in the preprocessing.
         if hasattr(model, "transform_input"):
-            model.transform_input = False
+            model.transform_input = False  # type: ignore[assignment]
         settings = {"name": architecture, "caffe": caffe}
         if hasattr(model, "image_size"):
             settings["image_size"] = model.image_size
@@ -137,17 +137,17 @@ def load_torchvision_model(name: str, weights: Path, *, caffe: bool = False) -> 
     classes = sizes.pop() if len(sizes) == 1 else _classes(state)
     model = torchvision_network(classes=classes, name=name, caffe=caffe, image_size=_image_size(one, state))
     if hasattr(model, "transform_input"):
-        model.transform_input = not caffe
+        model.transform_input = not caffe  # type: ignore[assignment]
     _load(model, state, name, weights)
     return model.eval()
 
 
 def _image_size(model: nn.Module, state: dict[str, Tensor]) -> int | None:
     """Of a vision transformer, by its number of positions."""
-    positions = state.get("encoder.pos_embedding")
-    if positions is None or not hasattr(model, "patch_size"):
+    positions, patch = state.get("encoder.pos_embedding"), getattr(model, "patch_size", None)
+    if positions is None or patch is None or positions.ndim != 3:
         return None
-    return math.isqrt(positions.shape[1] - 1) * int(model.patch_size)
+    return math.isqrt(positions.shape[1] - 1) * int(patch)
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
