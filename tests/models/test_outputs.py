@@ -193,13 +193,12 @@ def test_a_probability_of_zero_is_no_score_but_other_classes_may_have_it() -> No
 
 def test_one_output_is_no_class() -> None:
     model, x = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 1)), images(2, 2, 2)
-    for call in (lambda: predict(model, x), lambda: aopc.heatmaps(model, x, "random"),
-                 lambda: aopc.perturbation_curves(model, x, x.sum(1), [0, 0], region_size=1, steps=1)):  # fmt: skip
+    for targets in ([0, 0], None):
         with pytest.raises(aopc.InputError, match="the model has one output"):
-            call()
+            aopc.perturbation_curves(model, x, x.sum(1), targets, region_size=1, steps=1)
     # The heatmap of that output is defined.
     expected = np.abs(model[1].weight.detach().numpy().reshape(3, 2, 2)).max(0)
-    np.testing.assert_allclose(aopc.heatmaps(model, x, "sensitivity-linf", [0, 0])[1], expected)
+    np.testing.assert_allclose(aopc.heatmaps(model, x, "sensitivity-linf")[1], expected)
 
 
 GREY = Preprocessing("L", (0.5,), (0.3,), 1.0)

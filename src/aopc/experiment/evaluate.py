@@ -41,7 +41,7 @@ from aopc.measures.summary import Summary
 from aopc.models.dropout import has_dropout
 from aopc.models.inference import predict
 from aopc.models.network import Network
-from aopc.models.outputs import warn_of
+from aopc.models.outputs import require_classes, warn_of
 from aopc.perturbation.curves import Curves, CurvesByOrder
 from aopc.perturbation.order import RANDOM
 from aopc.perturbation.partition import Grid
@@ -157,6 +157,7 @@ class Evaluation:
                 f"the model cannot take images of shape {tuple(images.shape[1:])}: check --preprocessing"
                 f" ({str(error).splitlines()[0]})"
             ) from error
+        require_classes(scores)
         names = self.network.class_names
         if names is not None and len(names) != scores.shape[1]:
             raise InputError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aopc.base.errors import InputError
 from aopc.models.outputs import checked_scores as checked_scores
-from aopc.models.outputs import require_classes, warn_of
+from aopc.models.outputs import warn_of
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def predict(
     Raises
     ------
     InputError
-        If there is one class only, or an image's scores are NaN or infinite; the message names the image.
+        If an image's scores are NaN or infinite; the message names it.
 
     Warns
     -----
@@ -99,7 +99,6 @@ def predict(
     with evaluating(model):
         batches = [logits_of(model, batch.to(device, copy=True)).float().cpu() for batch in images.split(size)]
     scores = torch.cat(batches).numpy()
-    require_classes(scores)
     broken = np.flatnonzero(~np.isfinite(scores.max(axis=1)))
     if len(broken):
         name = image_ids[broken[0]] if image_ids is not None else str(broken[0])
@@ -112,8 +111,8 @@ def predict(
 
 
 def targets_or_predictions(model: nn.Module, images: Tensor, targets: Tensor | np.ndarray | None) -> Tensor:
-    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice); an InputError if
-    there is not one target an image.
+    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice), which is the output
+    itself where there is one only; an InputError if there is not one target an image.
     """
     if targets is None:
         return torch.from_numpy(predict(model, images).argmax(axis=1))

@@ -12,6 +12,7 @@ from aopc.experiment.run import slices
 from aopc.measures.chance import no_better_than_chance
 from aopc.models.inference import predict
 from aopc.models.network import stored_network
+from aopc.models.outputs import require_classes
 from aopc.paper.folders import PART_IMAGES
 from aopc.paper.panel import Panel, chosen_images, network_file, test_split
 
@@ -35,6 +36,7 @@ def work(run: "StageRun", settings: "Settings") -> None:
         used = {"panel": name, "seed": seed, "limit": limit, **asdict(panel)}
         run.params[name], origin = used, metadata(used, __name__)
         whole = np.concatenate(logits)
+        require_classes(whole)
         accuracy = Panel(name).save(dataset, file, network.preprocessing, whole, origin)
         run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
         said = "no labels" if accuracy is None else f"accuracy {accuracy:.1%}"
