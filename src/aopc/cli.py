@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from typer import Argument, Context, Option, Typer
 
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, warnings_in_a_line
 from aopc.base.machine import prepare
 
 if TYPE_CHECKING:
@@ -42,8 +42,14 @@ def _evaluation(
     ],
     classes: Annotated[Path | None, Option(help="Class ids in the order of the model's outputs, one a line.")] = None,
     preprocessing: Annotated[
-        str | None, Option(help="imagenet (torchvision's) or caffe; default: by the weights.")
+        str | None,
+        Option(
+            help="caffe, or as torchvision does for its own weights of a name (IMAGENET1K_V2); default: by the weights."
+        ),
     ] = None,
+    output: Annotated[
+        str, Option(help="What the model gives: logits, or probabilities (a softmax at its end).")
+    ] = "logits",
     explainers: Annotated[str, Option(help="Names with commas between them, package.module:function, or all.")] = "all",
     limit: Annotated[int | None, Option(help="A seeded random sample of so many.")] = None,
     first: Annotated[int | None, Option(help="The first so many by name.")] = None,
@@ -100,7 +106,7 @@ def _evaluation(
     return Evaluation(
         name=name or images.resolve().name,
         folder=folder,
-        network=network.on(device),
+        network=replace(network, output=cast(Any, output)).on(device),
         explainers=chosen,
         protocol=replace(judged, random_orders=orders),
         conditions=others or preset.conditions,
@@ -208,7 +214,8 @@ def main() -> None:
     # For the user's own explainers: a console script does not look in the current folder.
     sys.path.append(str(Path.cwd()))
     try:
-        app()
+        with warnings_in_a_line():
+            app()
     except InputError as error:
         print("\n".join(f"aopc: {line}" for line in str(error).splitlines()), file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,11 @@
-"""The exceptions that mean: the input is wrong, and here is what to do about it."""
+"""What is said to the user: bad input, damaged files, and results that may not mean what they seem to."""
 
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class InputError(ValueError):
@@ -23,3 +28,33 @@ class DamagedError(InputError):
 
     def __reduce__(self) -> tuple[type["DamagedError"], tuple[Path, str]]:
         return DamagedError, (self.path, self.how)  # from another process
+
+
+class ResultWarning(UserWarning):
+    """Results that may not mean what they seem to: the message says why, and what to do."""
+
+
+def warned(said: str | None) -> str | None:
+    """What is said as a :class:`ResultWarning`, unless it is None; returned as it is."""
+    if said is not None:
+        warnings.warn(said, ResultWarning, stacklevel=2)
+    return said
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Let a command print each :class:`ResultWarning` once, as it prints an InputError."""
+    done: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ResultWarning)
+        others = warnings.showwarning
+
+        def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            if not issubclass(category, ResultWarning):
+                others(message, category, *where, **more)
+            elif str(message) not in done:
+                done.add(str(message))
+                print(f"aopc: warning: {message}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield

@@ -57,7 +57,7 @@ def _references(file: Path) -> tuple[Path, ...]:
     if file.suffix != ".py":
         return ()
     found: list[Path] = []
-    for node in _executed(ast.parse(file.read_bytes())):
+    for node in executed(ast.parse(file.read_bytes())):
         match node:
             case ast.ImportFrom(module=str(module), names=aliases):
                 found += [path for alias in aliases for path in _files_of(f"{module}.{alias.name}")]
@@ -71,7 +71,7 @@ def _references(file: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those under ``if TYPE_CHECKING:``."""
     for child in ast.iter_child_nodes(tree):
         nodes: Sequence[ast.AST] = [child]
@@ -79,4 +79,4 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
             nodes = child.orelse
         for node in nodes:
             yield node
-            yield from _executed(node)
+            yield from executed(node)

@@ -44,9 +44,10 @@ def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    # The user's module may fail in any way while it is imported.
-    except Exception as error:
+    # The user's module may fail in any way while it is imported, and leave it by sys.exit().
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        reason = f"SystemExit {reason}" if isinstance(error, SystemExit) else reason
         raise InputError(f"cannot import the {kind} {name!r}: {reason}") from error
 
 

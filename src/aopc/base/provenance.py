@@ -1,7 +1,6 @@
 """Where a result is from: the code, the inputs, the versions and the machine that made it."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aopc.base.imports import PACKAGE, reached
+from aopc.base.sources import sources_of
 
 PACKAGES = ("torch", "torchvision", "zennit", "numpy", "dvc", "mlflow")
 
@@ -26,11 +26,21 @@ def file_hash(path: Path) -> str:
 
 
 def source_hash(name: object) -> str | None:
-    """A hash of the file that a dotted path ``package.module:function`` leads to, None for our own names."""
+    """A hash of the code that a dotted path ``package.module:function`` leads to, with all that it imports
+    (:func:`aopc.base.sources.sources_of`); None for our own names.
+    """
     if not isinstance(name, str) or ":" not in name:
         return None
-    found = importlib.util.find_spec(name.partition(":")[0])
-    return file_hash(Path(found.origin)) if found and found.origin else None
+    return sources_of(name.partition(":")[0]).hash
+
+
+def packages_of(*names: object) -> dict[str, str]:
+    """The installed packages that the code of dotted paths imports, with their versions."""
+    found: dict[str, str] = {}
+    for name in names:
+        if isinstance(name, str) and ":" in name:
+            found |= sources_of(name.partition(":")[0]).packages
+    return dict(sorted(found.items()))
 
 
 @lru_cache(maxsize=64)

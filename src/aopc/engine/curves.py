@@ -22,6 +22,7 @@ from aopc.engine.replacements import Replacements
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
 from aopc.models.inference import as_images, device_of, evaluating, targets_or_predictions
+from aopc.models.outputs import Output, require_classes, warn_of, with_output
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
 from aopc.perturbation.partition import Grid, Partition
@@ -55,6 +56,7 @@ def perturbation_curves(
     batch_size: int | None = None,
     dropout_seed: int | None = None,
     incremental: bool = True,
+    output: Output = "logits",
     progress: Progress = silent,
     **changes: Any,
 ) -> Curves | dict[str, Curves]:
@@ -100,6 +102,9 @@ def perturbation_curves(
     incremental
         Compute at each step only what the removed region can change, where the network allows that and it pays; the
         curves are the same up to rounding. False: full passes only.
+    output
+        What the model's outputs are: "logits", scores before the softmax, or "probabilities": then the score is
+        their logarithm (:class:`aopc.models.outputs.LogProbabilities`).
     progress
         Is told of finished images; see :mod:`aopc.base.progress`.
     **changes
@@ -111,6 +116,11 @@ def perturbation_curves(
         If shapes do not agree, a setting is impossible, or the model's output is not finite; the message says which
         and what to do.
 
+    Warns
+    -----
+    ResultWarning
+        If the model's outputs look like probabilities, and ``output`` does not say so.
+
     Examples
     --------
     >>> import torch
@@ -120,7 +130,7 @@ def perturbation_curves(
     >>> curves.logits.shape
     (2, 3, 6)
     """
-    images = as_images(images, model)
+    model, images = with_output(model, output), as_images(images, model)
     protocol = _changed(protocol or Protocol(), changes)
     ids = _names_of(images, image_ids)
     height, width = images.shape[2:]
@@ -208,7 +218,7 @@ def _curves(
                 few = Images(pixels, replacements(part), ids[part])
                 own = {name: Ranking(r.orders[part], r.usable[part]) for name, r in rankings.items()}
                 into = {name: values[:, part] for name, values in results.items()}
-                done = _compute(few, chosen[part], own, runners, setup, into)
+                done = _compute(model, few, chosen[part], own, runners, setup, into)
             except (RuntimeError, MemoryError) as error:
                 runners.shrink(error)
                 continue
@@ -219,6 +229,7 @@ def _curves(
 
 
 def _compute(
+    model: nn.Module,
     images: Images,
     targets: NDArray[np.int64],
     rankings: Mapping[str, Ranking],
@@ -230,6 +241,8 @@ def _compute(
     runner. InputError if a target is no output of the model, or an output is not finite.
     """
     scores, shared = runners.current.unperturbed(images)
+    require_classes(scores)
+    warn_of(model, scores.float().cpu().numpy())
     for name, target in zip(images.ids, targets, strict=True):
         if not 0 <= target < scores.shape[1]:
             raise InputError(

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, warned
 from aopc.base.files import concatenated, is_temporary, read_table, write_csv, write_table
 from aopc.base.progress import progress_bar
-from aopc.base.provenance import identity_hash, metadata, source_hash
+from aopc.base.provenance import identity_hash, metadata, packages_of, source_hash
 from aopc.base.random import Stream
 from aopc.data.dataset import Dataset
 from aopc.data.folder import ImageFolder, content_hash
@@ -36,11 +36,13 @@ from aopc.explainers.registry import get_explainers
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
 from aopc.measures.aopc import aopc_curves
+from aopc.measures.chance import no_better_than_chance
 from aopc.measures.statistics.stopping import StoppingRule
 from aopc.measures.summary import Summary
 from aopc.models.dropout import has_dropout
 from aopc.models.inference import predict
 from aopc.models.network import Network
+from aopc.models.outputs import require_classes, warn_of
 from aopc.perturbation.curves import Curves, CurvesByOrder
 from aopc.perturbation.order import RANDOM
 from aopc.perturbation.partition import Grid
@@ -129,12 +131,18 @@ class Evaluation:
         images = self.network.preprocessing.framed(images, frames).distinct(self.name)
         none = np.zeros(0, dtype=np.int64)
         subject = Subject(self.name, self.network, images, none, inputs, self.batch_size)
-        targets = []
+        targets, doubts, classes = [], [], 0
         with progress_bar(len(images), "predict") as progress:
             for rows in slices(len(images), PART_IMAGES):
-                targets.append(self._scores(subject, rows).argmax(axis=1))
+                scores = self._scores(subject, rows)
+                targets.append(scores.argmax(axis=1))
+                doubts += [warn_of(self.network.model, scores)]
+                classes = scores.shape[1]
                 progress(rows.stop - rows.start)
-        return replace(subject, targets=np.concatenate(targets))
+        found = np.concatenate(targets)
+        if labels is not None:
+            doubts.append(warned(no_better_than_chance(int((found == labels).sum()), len(found), classes)))
+        return replace(subject, targets=found, doubts=[*dict.fromkeys(d for d in doubts if d is not None)])
 
     def described(self) -> str:
         """The images, what is left out of their folder, and whether their classes are known."""
@@ -159,6 +167,7 @@ class Evaluation:
                 f"the model cannot take images of shape {tuple(images.shape[1:])}: check --preprocessing"
                 f" ({str(error).splitlines()[0]})"
             ) from error
+        require_classes(scores)
         names = self.network.class_names
         if names is not None and len(names) != scores.shape[1]:
             raise InputError(
@@ -179,10 +188,12 @@ class Evaluation:
         return {
             **self.network.origin,
             "preprocessing": repr(self.network.preprocessing),
+            "output": self.network.output,
             "protocol": self.protocol.as_parameters(),
             "tolerance": self.tolerance,
             "explainers": {name: source_hash(name) for name in self.names},
             "removal": source_hash(self.protocol.removal),
+            "packages": packages_of(*self.names, self.protocol.removal),
             "images": {i: content_hash(self.folder.read(i)) for i in self.image_ids},
         }
 
@@ -268,7 +279,7 @@ def _outcome(evaluation: Evaluation, job: Job, done: Done, precision: _Precision
     accuracy = None
     if labels is not None:
         accuracy = float((targets[: done.images] == labels[: done.images]).mean())
-    warnings = [*precision.missed(len(job.subject.ids)), *warnings_of(summary)]
+    warnings = [*job.subject.doubts, *precision.missed(len(job.subject.ids)), *warnings_of(summary)]
     return Outcome(summary, warnings, accuracy, condition_rows(curves, seed))
 
 
@@ -282,6 +293,8 @@ def _write(out: Path, outcome: Outcome, job: Job, done: Done, origin: dict[str, 
             folder = out / "conditions" / unit.condition.replace(":", "-")
             done.join(unit, CURVES, folder / f"{stem}.parquet", origin)
     summary = outcome.summary
+    if outcome.warnings:
+        (out / "warnings.txt").write_text("\n".join(outcome.warnings) + "\n", encoding="utf-8")
     write_table(out / "complexity.parquet", summary.complexity, origin)
     if outcome.conditions:
         write_csv(out / "conditions.csv", rows_as_columns(outcome.conditions))

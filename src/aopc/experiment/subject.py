@@ -25,6 +25,8 @@ class Subject:
         (N,) int64: the classes to explain, the predicted ones.
     inputs
         Hashes of all files that determine the above.
+    doubts
+        What the user should know of the network's decisions on these images.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Subject:
     targets: NDArray[np.int64]
     inputs: Sequence[str] = field(default=())
     batch_size: int | None = None
+    doubts: Sequence[str] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -3,15 +3,16 @@
 >>> check_explainer("sensitivity-l2")
 """
 
-from typing import Any
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.base.errors import InputError
-from aopc.explainers.contract import Explainer
-from aopc.explainers.run import heatmaps
+from aopc.explainers.contract import Explainer, name_of
+from aopc.explainers.registry import Backward, get_explainer
+from aopc.explainers.run import heatmaps_of
+from aopc.explainers.state import NetworkState
 
 #: How far heatmaps of an image may differ by which others are in the batch, of the largest value.
 ROUNDING = 1e-4
@@ -37,8 +38,8 @@ def example_network() -> nn.Sequential:
 def check_explainer(explainer: str | Explainer, model: nn.Module | None = None, images: Tensor | None = None) -> None:
     """Whether an explainer keeps the contract (:mod:`aopc.explainers.contract`).
 
-    Its heatmaps have the right shape and dtype and are finite; a second call gives the same; those of an image do
-    not depend on the others in the batch; images, model, modes, gradients and hooks are as before.
+    It can be called; its heatmaps are real, of the right shape, and finite; the network is as before; a second call
+    gives the same, also behind other explainers; and heatmaps of an image do not depend on the others in the batch.
 
     Parameters
     ----------
@@ -55,44 +56,23 @@ def check_explainer(explainer: str | Explainer, model: nn.Module | None = None, 
     model = example_network() if model is None else model
     if images is None:
         images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    targets, given = np.arange(len(images)) % 2, images.clone()
-    before = _state(model)
+    targets, before = np.arange(len(images)) % 2, NetworkState(model)
+    name = explainer if isinstance(explainer, str) else name_of(explainer)
+    explain = get_explainer(explainer) if isinstance(explainer, str) else explainer
 
-    def explained(part: slice = slice(None)) -> Any:
-        return heatmaps(model, given[part], explainer, targets[part])
+    def explained(rows: slice, **others: Explainer | Backward) -> NDArray[np.float32]:
+        return heatmaps_of(model, images[rows], {**others, name: explain}, targets[rows])[name]
 
-    maps = explained()
-    _require(maps.dtype == np.float32, "its heatmaps must be float32")
-    _require(torch.equal(given, images), "it changes the images that it is given")
-    after = _state(model)
-    for what, state in before.items():
-        _require(state == after[what], f"it leaves the model's {what} other than before")
-    _require(np.array_equal(explained(), maps), "a second call gives other heatmaps")
+    maps = explained(slice(None))
+    changed = before.restore()
+    _require(not changed, f"it leaves the network other than before ({', '.join(changed)})")
+    again = explained(slice(None), edges=get_explainer("image-edges"))
+    _require(np.array_equal(again, maps), "a second call gives other heatmaps")
     alone = np.concatenate([explained(slice(i, i + 1)) for i in range(len(images))])
     far = np.abs(alone - maps).max() > ROUNDING * max(float(np.abs(maps).max()), 1e-30)
-    _require(not far, "heatmaps of an image depend on the others in its batch")
+    _require(not far, "heatmaps of an image depend on the others in its batch, or on random numbers")
 
 
 def _require(holds: bool, what: str) -> None:
     if not holds:
         raise InputError(f"the explainer breaks its contract: {what}")
-
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-def _state(model: nn.Module) -> dict[str, list[Any]]:
-    """All that an explainer must leave as it was; tensors as bytes, so that they compare."""
-    modules, parameters = list(model.modules()), list(model.parameters())
-    return {
-        "modes": [m.training for m in modules],
-        "hooks": [len(getattr(m, hooks)) for m in modules for hooks in _HOOKS],
-        "layers": [(type(m), getattr(m.forward, "__func__", m.forward)) for m in modules],
-        "weights": [_bytes(t) for t in (*parameters, *model.buffers())],
-        "gradients": [None if p.grad is None else _bytes(p.grad) for p in parameters],
-        "switches of gradients": [p.requires_grad for p in parameters],
-    }
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.numpy(force=True).tobytes()

@@ -6,6 +6,7 @@ from typing import Any
 
 from aopc.base.errors import InputError
 from aopc.base.names import resolve
+from aopc.explainers.contract import check_callable
 from aopc.perturbation.order import RANDOM
 
 
@@ -60,9 +61,13 @@ FURTHER: dict[str, Backward | str] = {
 
 def get_explainer(name: str) -> Any:
     """The :class:`Backward` or :class:`aopc.explainers.contract.Explainer` called ``name``: a key of
-    :data:`EXPLAINERS` or of :data:`FURTHER`, or ``package.module:function``; InputError if there is none.
+    :data:`EXPLAINERS` or of :data:`FURTHER`, or ``package.module:function``; InputError if there is none, or it is no
+    explainer (:func:`aopc.explainers.contract.check_callable`).
     """
-    return resolve("explainer", EXPLAINERS | FURTHER, name)
+    found = resolve("explainer", EXPLAINERS | FURTHER, name)
+    if not isinstance(found, Backward):
+        check_callable(name, found)
+    return found
 
 
 def get_explainers(names: Iterable[str]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from aopc.base.errors import InputError
 from aopc.base.names import listed, resolve
 from aopc.explainers.backward.signals import RuleSet, Signals
-from aopc.explainers.contract import Explainer
+from aopc.explainers.contract import Explainer, check_callable, name_of
+from aopc.explainers.own import explained_by
 from aopc.explainers.registry import Backward, get_explainer
+from aopc.explainers.state import NetworkState
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import as_images, default_batch_size, device_of, evaluating, targets_or_predictions
+from aopc.models.outputs import Output, with_output
 
 
 def heatmaps(
@@ -27,6 +30,7 @@ def heatmaps(
     batch_size: int | None = None,
     allow_nonfinite: bool = False,
     dropout_seed: int | None = None,
+    output: Output = "logits",
 ) -> NDArray[np.float32]:
     """Heatmaps of all images by one explainer.
 
@@ -49,6 +53,8 @@ def heatmaps(
     dropout_seed
         Explain the network with its dropout layers active, as in training, with masks keyed by this seed and the
         image's id (:func:`aopc.models.dropout.active_dropout`); None: they are off.
+    output
+        As of :func:`aopc.perturbation_curves`.
 
     Returns
     -------
@@ -68,38 +74,39 @@ def heatmaps(
     >>> heatmaps(net, torch.rand(2, 3, 8, 8), "lrp-alpha2-beta1").shape
     (2, 8, 8)
     """
-    name = explainer if isinstance(explainer, str) else getattr(explainer, "__name__", "explainer")
-    explain = get_explainer(explainer) if isinstance(explainer, str) else explainer
+    name = explainer if isinstance(explainer, str) else name_of(explainer)
     return heatmaps_of(
         model,
         images,
-        {name: explain},
+        explainer if isinstance(explainer, str) else {name: explainer},
         targets,
         image_ids=image_ids,
         batch_size=batch_size,
         allow_nonfinite=allow_nonfinite,
         dropout_seed=dropout_seed,
+        output=output,
     )[name]
 
 
 def heatmaps_of(
     model: nn.Module,
     images: Tensor | NDArray[np.floating],
-    explainers: Sequence[str] | Mapping[str, Explainer | Backward],
+    explainers: str | Sequence[str] | Mapping[str, Explainer | Backward],
     targets: Tensor | NDArray[np.integer] | None = None,
     *,
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
     allow_nonfinite: bool = False,
     dropout_seed: int | None = None,
+    output: Output = "logits",
 ) -> dict[str, NDArray[np.float32]]:
     """Heatmaps of all images by several explainers (names, or explainers by name), sharing each batch's forward pass.
 
     Explainers of other kinds than ours have passes of their own, and so has LRP in networks with batch normalisation,
-    which it merges. Parameters and errors as of :func:`heatmaps`.
+    which it merges. The heatmaps of each are those that it gives alone. Parameters and errors as of :func:`heatmaps`.
     """
-    chosen = explainers if isinstance(explainers, Mapping) else {name: get_explainer(name) for name in explainers}
-    images = as_images(images, model)
+    chosen = _chosen(explainers)
+    model, images = with_output(model, output), as_images(images, model)
     classes = targets_or_predictions(model, images, targets)
     ids = [str(i) for i in range(len(images))] if image_ids is None else list(image_ids)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
@@ -111,37 +118,49 @@ def heatmaps_of(
             batch = images[part].to(device_of(model))
             dropping = nullcontext() if dropout_seed is None else active_dropout(model, ids[part], dropout_seed)
             with dropping:
-                found = shared(batch, classes[part].to(batch.device), fresh=dropout_seed is not None)
-            expected = (len(batch), *batch.shape[2:])
+                found = shared(batch, classes[part].to(batch.device), ids[part], fresh=dropout_seed is not None)
             for name, result in found.items():
-                if tuple(result.shape) != expected:
-                    raise InputError(
-                        f"the explainer {name!r} must return heatmaps of shape {expected}; it returned"
-                        f" {tuple(result.shape)}"
-                    )
-                results[name].append(result.detach().float().cpu())
+                results[name].append(result)
     return {name: _finite(torch.cat(parts).numpy(), name, ids, allow_nonfinite) for name, parts in results.items()}
 
 
+def _chosen(
+    explainers: str | Sequence[str] | Mapping[str, Explainer | Backward],
+) -> Mapping[str, Explainer | Backward]:
+    if isinstance(explainers, Mapping):
+        for name, explain in explainers.items():
+            if not isinstance(explain, Backward):
+                check_callable(name, explain)
+        return explainers
+    names = [explainers] if isinstance(explainers, str) else list(explainers)
+    if not all(isinstance(name, str) for name in names):
+        raise InputError("give explainers by name, or functions as {name: function}")
+    return {name: get_explainer(name) for name in names}
+
+
 class _Shared:
-    """All explainers on one batch; those of type :class:`Backward` on one forward pass."""
+    """All explainers on one batch; those of type :class:`Backward` on one forward pass, the others behind it."""
 
     def __init__(self, model: nn.Module, explainers: Mapping[str, Explainer | Backward]) -> None:
         self._model, self._explainers = model, explainers
         self._sets = {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)}
+        self._others = {name: e for name, e in explainers.items() if not isinstance(e, Backward)}
         self._signals: Signals | None = None
+        self._state: NetworkState | None = None
 
-    def __call__(self, images: Tensor, targets: Tensor, *, fresh: bool) -> dict[str, Tensor]:
+    def __call__(self, images: Tensor, targets: Tensor, ids: Sequence[str], *, fresh: bool) -> dict[str, Tensor]:
         """``fresh``: the model is not the same as at the last call."""
         if self._signals is None or fresh:
             self._signals = Signals(self._model, images[:1], self._sets)
+            self._state = NetworkState(self._model) if self._others else None
         signals = self._signals(images, targets)
-        return {
-            name: _heatmap(explain, signals[explain.signal])
-            if isinstance(explain, Backward)
-            else explain(self._model, images, targets)
-            for name, explain in self._explainers.items()
-        }
+        found: dict[str, Tensor] = {}
+        for name, explain in self._explainers.items():
+            if isinstance(explain, Backward):
+                found[name] = _heatmap(explain, signals[explain.signal]).detach().float().cpu()
+            elif self._state is not None:
+                found[name] = explained_by(name, explain, self._model, images, targets, ids, self._state)
+        return found
 
 
 def _rules_of(explainer: Backward) -> RuleSet:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.base.errors import InputError
+from aopc.models.outputs import checked_scores as checked_scores
+from aopc.models.outputs import warn_of
 
 
 @contextmanager
@@ -67,16 +68,8 @@ def as_images(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
 
 
 def logits_of(model: nn.Module, batch: Tensor) -> Tensor:
-    """The model's class scores for a batch, (B, classes); an InputError if the output has another shape."""
+    """The model's class scores for a batch, (B, classes); errors as of :func:`checked_scores`."""
     return checked_scores(model(batch), len(batch))
-
-
-def checked_scores(output: Any, count: int) -> Tensor:
-    """A model's output for ``count`` images, (count, classes). Errors as of :func:`logits_of`."""
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != count:
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise InputError(f"the model must return class scores of shape (batch, classes); it returned {shape}")
-    return output
 
 
 @torch.inference_mode()
@@ -87,27 +80,39 @@ def predict(
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
 ) -> NDArray[np.float32]:
-    """Class scores of all images, (N, classes) float32, dropout off; an InputError that names the image if one is not
-    finite.
+    """Class scores of all images, (N, classes) float32, dropout off.
+
+    A score may be −∞, but not the highest of an image.
+
+    Raises
+    ------
+    InputError
+        If an image's scores are NaN or infinite; the message names it.
+
+    Warns
+    -----
+    ResultWarning
+        If the outputs look like probabilities (:func:`aopc.models.outputs.doubt`).
     """
     images, device = as_images(images, model), device_of(model)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     with evaluating(model):
         batches = [logits_of(model, batch.to(device, copy=True)).float().cpu() for batch in images.split(size)]
     scores = torch.cat(batches).numpy()
-    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    broken = np.flatnonzero(~np.isfinite(scores.max(axis=1)))
     if len(broken):
         name = image_ids[broken[0]] if image_ids is not None else str(broken[0])
         raise InputError(
             f"the model's output is NaN or infinite for {len(broken)} of {len(images)} images, the first of them"
             f" image {name}: check the weights and the preprocessing"
         )
+    warn_of(model, scores)
     return scores
 
 
 def targets_or_predictions(model: nn.Module, images: Tensor, targets: Tensor | np.ndarray | None) -> Tensor:
-    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice); an InputError if
-    there is not one target an image.
+    """The classes to explain, (N,) int64: those given, or the predicted ones (the paper's choice), which is the output
+    itself where there is one only; an InputError if there is not one target an image.
     """
     if targets is None:
         return torch.from_numpy(predict(model, images).argmax(axis=1))

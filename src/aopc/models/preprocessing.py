@@ -1,6 +1,6 @@
 """From an image file to the model's input space. Preprocessing belongs to the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,8 @@ class Preprocessing:
         None: no resizing.
     crop
         Side of the square cut from the centre; None: the whole image.
+    interpolation
+        How pixels are resized.
     """
 
     channels: Literal["RGB", "BGR", "L"]
@@ -38,6 +40,7 @@ class Preprocessing:
     white: float
     resize: tuple[int, int] | int | None = None
     crop: int | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     @property
     def value_range(self) -> ValueRange:
@@ -60,7 +63,7 @@ class Preprocessing:
             short = min(image.size)
             size = (size * image.width // short, size * image.height // short)
         if size is not None:
-            image = image.resize(size, Image.Resampling.BILINEAR)
+            image = image.resize(size, Image.Resampling[self.interpolation.upper()])
         if self.crop is not None:
             left, top = (round((side - self.crop) / 2) for side in image.size)
             image = image.crop((left, top, left + self.crop, top + self.crop))
@@ -77,6 +80,8 @@ class Preprocessing:
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
+_IMAGENET = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224)
+
 #: Name → preprocessing of images from files.
 PREPROCESSINGS: dict[str, Preprocessing] = {
     # Caffe's reference models: images warped to 256 × 256, the centre 227 × 227, BGR, the mean colour of ILSVRC2012
@@ -86,6 +91,9 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
     "caffe-224": Preprocessing("BGR", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), 255.0, (256, 256), 224),
     # Caffe's LeNet: grey images as they are, scaled by 1/256.
     "caffe-lenet": Preprocessing("L", (0.0,), (1.0,), 255.0 / 256.0, (28, 28)),
-    # torchvision's classification reference.
-    "imagenet": Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, 256, 224),
+    # torchvision's classification reference. Of its own architectures each has what belongs to its published weights
+    # (aopc.models.load), to which these two are the alternatives for weights that were trained otherwise.
+    "imagenet": _IMAGENET,
+    "imagenet-224": _IMAGENET,
+    "imagenet-299": replace(_IMAGENET, resize=342, crop=299),
 }

@@ -195,7 +195,10 @@ def _network(where: str, values: Any, seed: int) -> Published | Given | Trained:
         return published
     if "file" in values:
         given = checked(Given, where, values)
-        resolve("preprocessing", PREPROCESSINGS, given.preprocessing)
+        if given.preprocessing not in PREPROCESSINGS:
+            from aopc.models.load import check_preprocessing  # imports torch
+
+            check_preprocessing(given.architecture, given.preprocessing)
         return given
     own = {k: values.pop(k) for k in ("architecture", "settings") if k in values}
     check = _Check()

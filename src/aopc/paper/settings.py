@@ -42,8 +42,7 @@ class Published:
 @dataclass(frozen=True)
 class Given:
     """A torchvision network with weights from the user's file, a state dict as torch.save wrote it, from the profile's
-    folder or absolute. ``preprocessing`` is a key of :data:`aopc.models.preprocessing.PREPROCESSINGS`; "caffe" builds the
-    network as Caffe defines it.
+    folder or absolute. ``preprocessing`` is as of :func:`aopc.models.load.load_network`.
     """
 
     kind: ClassVar[Literal["given"]] = "given"

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aopc.base.errors import warned
 from aopc.base.progress import progress_bar
 from aopc.base.provenance import metadata
 from aopc.experiment.run import slices
+from aopc.measures.chance import no_better_than_chance
 from aopc.models.inference import predict
 from aopc.models.network import stored_network
+from aopc.models.outputs import require_classes
 from aopc.paper.folders import PART_IMAGES
 from aopc.paper.panel import Panel, chosen_images, network_file, require_other_images, test_split
 
@@ -35,6 +38,11 @@ def work(run: "StageRun", settings: "Settings") -> None:
                 progress(len(inputs))
         used = {"panel": name, "seed": seed, "limit": limit, **asdict(panel)}
         run.params[name], origin = used, metadata(used, __name__)
-        accuracy = Panel(name).save(dataset, file, network.preprocessing, np.concatenate(logits), origin)
-        run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
+        whole = np.concatenate(logits)
+        require_classes(whole)
+        accuracy = Panel(name).save(dataset, file, network.preprocessing, whole, origin)
         print(f"{name}: {'no labels' if accuracy is None else f'accuracy {accuracy:.1%}'} on {len(dataset)} images")
+        if accuracy is not None:
+            run.metrics[f"{name}_accuracy"] = accuracy
+            right = round(accuracy * len(dataset))
+            warned(no_better_than_chance(right, len(dataset), whole.shape[1], f"{name}: "))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from aopc.base.errors import DamagedError, InputError
+from aopc.base.errors import DamagedError, InputError, warnings_in_a_line
 from aopc.base.lock import lock
 from aopc.base.names import nearest
 from aopc.paper.folders import LOCKS, how_to_make
@@ -35,7 +35,7 @@ def run_stage(stage: Sequence[str], items: Sequence[str]) -> int:
             hint = nearest(items[0], getattr(settings, section))
             raise InputError(f"params.yaml: {section} has no {items[0]!r}: {hint}")
         LOCKS.mkdir(parents=True, exist_ok=True)
-        with lock(LOCKS / f"{run.name}.lock", busy="runs this stage here already: wait for it"):
+        with lock(LOCKS / f"{run.name}.lock", busy="runs this stage here already: wait for it"), warnings_in_a_line():
             work(run, settings, *items)
         status = "FINISHED"
     except InputError as error:

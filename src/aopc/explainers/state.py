@@ -1,0 +1,227 @@
+"""All that an explainer could leave other than before: in the network, and in torch around it."""
+
+import copy
+import random
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as _all_modules
+from torch.nn.parameter import is_lazy
+
+from aopc.base.random import Stream
+
+#: Where functions are that networks are made of, beside their own classes.
+_NAMESPACES = (torch, torch.Tensor, nn.functional)
+_CONTAINERS = (dict, OrderedDict, list, set)
+#: Of a parameter: on its gradient, and on what accumulates it.
+_GRADIENT_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+_SWITCHES = (
+    *((torch.backends.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
+    (torch.backends.mkldnn, "enabled"),
+)
+
+
+class NetworkState:
+    """A model as it is now: its classes, attributes, layers and hooks, and copies of all its tensors.
+
+    Attributes of a module are kept one level deep: its own lists and dictionaries too, not what these hold.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        named = [(f"layer {name}" if name else "the model", m) for name, m in model.named_modules()]
+        self._modules = [(name, m, type(m), _attributes(m), m.training) for name, m in named]
+        self._hooks_on_all = [
+            (hooks, copy.copy(hooks))
+            for name, hooks in vars(_all_modules).items()
+            if name.startswith("_global_") and isinstance(hooks, dict)
+        ]
+        classes = {c for _, m in named for c in type(m).__mro__ if c is not object}
+        self._functions: list[tuple[Any, dict[str, Any]]] = [
+            (space, dict(vars(space))) for space in (*_NAMESPACES, *classes)
+        ]
+        parameters = dict(model.named_parameters())
+        learned: dict[str, Tensor] = {f"the parameter {n}": p for n, p in parameters.items()}
+        learned |= {f"the buffer {n}": b for n, b in model.named_buffers()}
+        known = {id(tensor) for tensor in learned.values()}
+        others = [t for _, m in named for t in vars(m).values() if isinstance(t, Tensor) and id(t) not in known]
+        self._learned = [(name, t, t.detach().clone()) for name, t in learned.items() if _has_values(t)]
+        self._others = [(t, t.detach().clone()) for t in others if _has_values(t)]
+        self._parameters = [
+            (p, p.requires_grad, p.grad, [dict(getattr(p, name, None) or {}) for name in _GRADIENT_HOOKS])
+            for p in parameters.values()
+        ]
+
+    def without_gradients(self) -> None:
+        """Lay the parameters' gradients aside until :meth:`restore`."""
+        for parameter, *_ in self._parameters:
+            parameter.grad = None
+
+    def restore(self) -> list[str]:
+        """Put everything back; returns what of the network itself had been changed.
+
+        That is parameters, buffers, layers, functions and hooks. What a network may change whenever it runs, or is no
+        part of its function (modes, gradients, other attributes), is put back without a word.
+        """
+        changed = [f"the function {name} of {space}" for name, space in self._restored_functions()]
+        changed += ["a hook on all modules" for now, before in self._hooks_on_all if _restored(now, before)]
+        for name, module, kind, attributes, training in self._modules:
+            if type(module) is not kind:
+                module.__class__ = kind
+                changed.append(f"the class of {name}")
+            changed += [f"{what} of {name}" for what in _restored_attributes(module, attributes)]
+            if module.training != training:  # of a scripted module it is no attribute
+                module.training = training
+        changed += [name for name, tensor, value in self._learned if _restored_values(tensor, value)]
+        for tensor, value in self._others:
+            _restored_values(tensor, value)
+        for parameter, requires_grad, grad, hooks in self._parameters:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad
+            for name, before in zip(_GRADIENT_HOOKS, hooks, strict=True):
+                now = getattr(parameter, name, None) or {}
+                for key in set(now) - set(before):
+                    del now[key]
+                    changed.append("a hook on a parameter")
+        return list(dict.fromkeys(changed))
+
+    def _restored_functions(self) -> Iterator[tuple[str, str]]:
+        for space, before in self._functions:
+            now = vars(space)
+            for name in [k for k, f in before.items() if callable(f) and now.get(k) is not f]:
+                setattr(space, name, before[name])
+                yield name, space.__name__
+            if isinstance(space, type) and issubclass(space, nn.Module):
+                for name in [k for k in now if k not in before and callable(now[k])]:
+                    delattr(space, name)
+                    yield name, space.__name__
+
+
+def _has_values(tensor: Tensor) -> bool:
+    return not is_lazy(tensor) and not tensor.is_meta and tensor.layout == torch.strided
+
+
+def _attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """Name → value, and a copy where that is a container."""
+    return {k: (v, copy.copy(v) if type(v) in _CONTAINERS else None) for k, v in vars(module).items()}
+
+
+def _restored_attributes(module: nn.Module, before: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    now, changed = vars(module), []
+    for name in [k for k in now if k not in before]:
+        if callable(now.pop(name)) and hasattr(type(module), name):
+            changed.append(f"the function {name}")
+    for name, (value, content) in before.items():
+        was = now.get(name)
+        if was is not value:
+            now[name] = value
+            if callable(value) and not isinstance(value, Tensor):
+                changed.append(f"the function {name}")
+        if content is None:
+            continue
+        if name in ("_parameters", "_buffers"):
+            # Another tensor of the same value is the same network, as where a network renews a cache.
+            if _differ(was, content):
+                changed.append(f"the {name[1:]}")
+        elif (name == "_modules" or "_hooks" in name) and not _same(was, content):
+            changed.append("the layers" if name == "_modules" else "a hook")
+        _restored(value, content)
+    return changed
+
+
+def _differ(now: Any, before: Mapping[str, Tensor | None]) -> bool:
+    if not isinstance(now, Mapping) or list(now) != list(before):
+        return True
+    pairs = ((now[k], before[k]) for k in before if now[k] is not before[k])
+    return any(a is None or b is None or not _equal(a, b) for a, b in pairs)
+
+
+def _same(now: Any, before: Any) -> bool:
+    if type(now) is not type(before) or len(now) != len(before):
+        return False
+    if isinstance(before, dict):
+        return all(a == b and now[a] is before[b] for a, b in zip(now, before, strict=True))
+    if isinstance(before, list):
+        return all(a is b for a, b in zip(now, before, strict=True))
+    return bool(now == before)
+
+
+def _restored(now: Any, before: Any) -> bool:
+    """Put a container's content back in place; whether it had changed."""
+    if _same(now, before):
+        return False
+    now.clear()
+    if isinstance(now, list):
+        now.extend(before)
+    else:
+        now.update(before)
+    return True
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    if (a.shape, a.dtype, a.device, a.layout) != (b.shape, b.dtype, b.device, b.layout):
+        return False
+    return torch.equal(a, b) or bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _restored_values(tensor: Tensor, before: Tensor) -> bool:
+    """Put a tensor's values back; whether they had changed."""
+    now = tensor.detach()
+    if _equal(now, before):
+        return False
+    if (now.shape, now.dtype, now.device) == (before.shape, before.dtype, before.device):
+        tensor.data.copy_(before)
+    else:
+        tensor.data = before.clone()
+    return True
+
+
+@contextmanager
+def torch_as_before() -> Iterator[None]:
+    """With gradients enabled; afterwards torch's settings are what they were, whatever the context did to them."""
+    switches = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
+    dtype, device, threads = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    autocast = [(k, torch.is_autocast_enabled(k), torch.get_autocast_dtype(k)) for k in kinds]
+    cache, anomaly = torch.is_autocast_cache_enabled(), torch.is_anomaly_enabled()
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for owner, name, value in switches:
+            if getattr(owner, name) != value:
+                setattr(owner, name, value)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None if device.type == "cpu" else device)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        for kind, enabled, precision in autocast:
+            torch.set_autocast_enabled(kind, enabled)
+            torch.set_autocast_dtype(kind, precision)
+        torch.set_autocast_cache_enabled(cache)
+        torch.autograd.set_detect_anomaly(anomaly)
+
+
+@contextmanager
+def random_numbers(*key: str) -> Iterator[None]:
+    """torch, numpy and Python draw what belongs to torch's seed and the ``key``; afterwards they go on as before.
+
+    So what an explainer draws does not depend on which others ran before it, nor on a restart.
+    """
+    seed = int(Stream(torch.initial_seed(), "explainer", *key).uniform((1,))[0] * 2**24)
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with ExitStack() as stack:
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 (what explainers draw from)
+        stack.enter_context(torch.random.fork_rng(devices=devices))
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        yield
