@@ -1,6 +1,6 @@
 """Explainers by name. Nothing is imported here: zennit takes a second, torch three."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,4 +61,5 @@ def get_explainer(name: str) -> Any:
     """The :class:`Backward` or :class:`aopc.explainers.contract.Explainer` called ``name``: a key of
     :data:`EXPLAINERS` or of :data:`FURTHER`, or ``package.module:function``; InputError if there is none.
     """
-    return resolve("explainer", EXPLAINERS | FURTHER, name)
+    called = ("model", "images", "targets")
+    return resolve("explainer", EXPLAINERS | FURTHER, name, of=(Backward, Callable), given=called)

@@ -8,13 +8,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.base.arguments import as_integer, as_names, require_flag
 from aopc.base.errors import InputError
 from aopc.base.names import listed, resolve
+from aopc.base.text import shown
 from aopc.explainers.backward.signals import RuleSet, Signals
 from aopc.explainers.contract import Explainer
 from aopc.explainers.registry import Backward, get_explainer
 from aopc.models.dropout import active_dropout
-from aopc.models.inference import as_images, default_batch_size, device_of, evaluating, targets_or_predictions
+from aopc.models.inference import (
+    as_images,
+    batch_size_of,
+    device_of,
+    evaluating,
+    logits_of,
+    taking,
+    targets_or_predictions,
+)
 
 
 def heatmaps(
@@ -70,6 +80,8 @@ def heatmaps(
     """
     name = explainer if isinstance(explainer, str) else getattr(explainer, "__name__", "explainer")
     explain = get_explainer(explainer) if isinstance(explainer, str) else explainer
+    if not callable(explain) and not isinstance(explain, Backward):
+        raise InputError(f"explainer must be a name or a function (model, images, targets); got {shown(explainer)}")
     return heatmaps_of(
         model,
         images,
@@ -101,9 +113,13 @@ def heatmaps_of(
     chosen = explainers if isinstance(explainers, Mapping) else {name: get_explainer(name) for name in explainers}
     images = as_images(images, model)
     classes = targets_or_predictions(model, images, targets)
-    ids = [str(i) for i in range(len(images))] if image_ids is None else list(image_ids)
-    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
+    ids = as_names("image_ids", image_ids, len(images))
+    size = batch_size_of(model, images, batch_size)
+    require_flag("allow_nonfinite", allow_nonfinite)
+    if dropout_seed is not None:
+        as_integer("dropout_seed", dropout_seed)
     results: dict[str, list[Tensor]] = {name: [] for name in chosen}
+    _require_classes(model, images, classes)
     with evaluating(model):
         shared = _Shared(model, chosen)
         for start in range(0, len(images), size):
@@ -121,6 +137,16 @@ def heatmaps_of(
                     )
                 results[name].append(result.detach().float().cpu())
     return {name: _finite(torch.cat(parts).numpy(), name, ids, allow_nonfinite) for name, parts in results.items()}
+
+
+def _require_classes(model: nn.Module, images: Tensor, classes: Tensor) -> None:
+    """InputError if the model does not take the images, or a target is no output of it."""
+    with evaluating(model), torch.inference_mode(), taking(images):
+        count = logits_of(model, images[:1].to(device_of(model), copy=True)).shape[1]
+    if int(classes.max()) >= count:
+        raise InputError(
+            f"targets must be classes from 0 to {count - 1}, the model's outputs; got {int(classes.max())}"
+        )
 
 
 class _Shared:

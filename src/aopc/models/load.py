@@ -10,7 +10,7 @@ from aopc.base.names import resolve
 from aopc.base.provenance import file_hash
 from aopc.models.caffe.weights import caffe_preprocessing, load_caffe_network
 from aopc.models.network import Layout, Network
-from aopc.models.preprocessing import PREPROCESSINGS
+from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
 from aopc.models.zoo.torchvision_models import torchvision_network
 
 
@@ -44,7 +44,7 @@ def load_network(
         model = load_caffe_network(architecture, weights)
         layout = Layout(architecture, _classes(model.state_dict()))
     else:
-        chosen = resolve("preprocessing", PREPROCESSINGS, preprocessing or "imagenet")
+        chosen = resolve("preprocessing", PREPROCESSINGS, preprocessing or "imagenet", of=Preprocessing)
         caffe = preprocessing == "caffe"
         model = load_torchvision_model(architecture, weights, caffe=caffe)
         layout = Layout("torchvision", _classes(model.state_dict()), {"name": architecture, "caffe": caffe})

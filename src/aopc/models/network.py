@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.base.arguments import require_instance
 from aopc.base.checked import checked
+from aopc.base.errors import InputError
 from aopc.base.files import atomic
 from aopc.base.names import resolve
+from aopc.base.text import shown
 from aopc.models.inference import to_device
 from aopc.models.preprocessing import Preprocessing
 from aopc.models.zoo import ARCHITECTURES
@@ -48,8 +51,20 @@ class Network:
 
 
 def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """A network of a registered architecture, or of the user's own by dotted path."""
-    return checked(resolve("architecture", ARCHITECTURES, architecture), architecture, settings, classes=classes)
+    """A network of a registered architecture, or of the user's own by dotted path; InputError if it cannot be built."""
+    function = resolve("architecture", ARCHITECTURES, architecture)
+    try:
+        model = checked(function, architecture, settings, classes=classes)
+    except InputError:
+        raise
+    # A user's function may fail in any way, and ours on what torch cannot build.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{architecture} cannot be built with {classes} classes and {dict(settings)}: {reason}"
+        ) from error
+    require_instance(f"what {architecture} gives", model, nn.Module, "a torch.nn.Module")
+    return model
 
 
 @dataclass(frozen=True)
@@ -80,9 +95,35 @@ def save_network(path: Path, network: Network, layout: Layout) -> None:
         temporary.write_bytes(buffer.getvalue())
 
 
-def stored_network(path: Path) -> Network:
-    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    model = build(content["architecture"], content["classes"], content["settings"])
-    model.load_state_dict(content["state_dict"])
-    return Network(model.eval(), Preprocessing(**content["preprocessing"]), origin=content["origin"])
+def stored_network(path: Path, architecture: str | None = None) -> Network:
+    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    path
+        A file that may be from anywhere.
+    architecture
+        What the user's own settings name, which the file must agree with: code that the file alone names is never
+        run. None: only ours.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, or is of another architecture.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        named, classes, settings = content["architecture"], content["classes"], content["settings"]
+        preprocessing, origin = Preprocessing(**content["preprocessing"]), content["origin"]
+    # On bytes that are no archive the unpickler fails in whatever way it happens to.
+    except Exception as error:
+        raise InputError(f"{path} is no network that this program stored, or is damaged: remove it") from error
+    if named != architecture and (architecture is not None or named not in ARCHITECTURES):
+        wanted = f"the settings name {shown(architecture)}" if architecture else "no settings name it"
+        raise InputError(f"{path} wants to be built by {shown(named)}, but {wanted}: remove the file, or name it there")
+    model = build(named, classes, settings)
+    try:
+        model.load_state_dict(content["state_dict"])
+    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
+        raise InputError(f"{path} does not fit its architecture {named}: remove it") from error
+    return Network(model.eval(), preprocessing, origin=origin)

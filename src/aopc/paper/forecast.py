@@ -12,9 +12,10 @@ import torch
 from aopc.base.names import resolve
 from aopc.base.places import downloads_folder
 from aopc.base.random import Stream
+from aopc.base.text import readable
 from aopc.data.dataset import Dataset
 from aopc.data.downloads.fetch import is_here
-from aopc.data.downloads.source import Source, readable
+from aopc.data.downloads.source import Source
 from aopc.data.sources import DOWNLOADS, SPLITS
 from aopc.data.sources.torchvision_sets import mnist_folder
 from aopc.experiment.estimate import calibrate_curves, duration

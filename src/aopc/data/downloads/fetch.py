@@ -20,7 +20,8 @@ from filelock import FileLock
 from aopc.base.errors import InputError
 from aopc.base.files import read_json, write_json
 from aopc.base.progress import byte_bar
-from aopc.data.downloads.source import Source, readable
+from aopc.base.text import readable
+from aopc.data.downloads.source import Source
 
 CHUNK = 2**20
 #: (to connect, between two chunks) in seconds.

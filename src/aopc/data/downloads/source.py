@@ -8,6 +8,7 @@ from typing import Any
 
 from aopc.base.errors import InputError
 from aopc.base.names import nearest
+from aopc.base.text import readable
 
 #: What :meth:`Source.changed` takes.
 _CHANGEABLE = ("name", "urls", "size", "checksum")
@@ -88,18 +89,3 @@ def _checksum(value: Any, where: str) -> str:
             f"{where}: a checksum is {', '.join(_DIGITS)} and hexadecimal digits, as in md5:0123…; got {value!r}"
         )
     return f"{algorithm}:{digest}"
-
-
-def readable(size: float) -> str:
-    """Bytes for people.
-
-    Examples
-    --------
-    >>> readable(6744924160)
-    '6.7 GB'
-    """
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -9,9 +9,9 @@ from aopc.base.progress import progress_bar
 from aopc.base.provenance import metadata
 from aopc.experiment.run import slices
 from aopc.models.inference import predict
-from aopc.models.network import stored_network
 from aopc.paper.folders import PART_IMAGES
 from aopc.paper.panel import Panel, chosen_images, network_file, test_split
+from aopc.paper.stored import network_of
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -22,7 +22,7 @@ def work(run: "StageRun", settings: "Settings") -> None:
     seed, limit = settings.seed, settings.limit
     for name, panel in settings.panels.items():
         file = network_file(panel.network)
-        network, logits = stored_network(file).on(), []
+        network, logits = network_of(settings, panel.network), []
         chosen = chosen_images(test_split(name), panel.images, limit, seed, name)
         dataset = network.preprocessing.framed(chosen)
         with progress_bar(len(dataset), f"predict {name}") as progress:
