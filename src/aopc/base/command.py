@@ -9,8 +9,8 @@ from aopc.base.errors import InputError
 from aopc.base.machine import is_out_of_memory
 from aopc.base.text import one_line, without_secrets
 
-#: Exit statuses, as shells have them: bad input, Ctrl-C (128 + SIGINT), a reader that is gone (128 + SIGPIPE).
-BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 141
+#: Exit statuses, as shells have them: bad input, Ctrl-C (128 + SIGINT), a reader that is gone (as Python has it).
+BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 1
 
 
 def say(*lines: str) -> None:

@@ -1,6 +1,7 @@
 """The user's own images: any folder, flat or with one subfolder a class."""
 
 import struct
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aopc.base.errors import InputError
 from aopc.base.progress import progress_bar
+from aopc.base.text import is_plain, shown
 from aopc.data.subset import Subset
 
 # Pillow 13.0 scrambles uncompressed TIFF files that are turned by a quarter, unless libtiff reads them.
 TiffImagePlugin.READ_LIBTIFF = True
 
+#: Of an image, the largest cameras' among them; each takes up to 12 bytes on the way.
+MOST_PIXELS = 2**27
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -57,15 +61,13 @@ class ImageFolder:
         """
         path = self.path(image_id)
         try:
-            with Image.open(path) as image:
+            with _header(path) as image:
                 image.load()
                 return _on_white(_eight_bit(_upright(image)))
         except FileNotFoundError as error:
             raise InputError(f"there is no image {path}") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
             raise InputError(f"cannot read the image {path}: replace or remove it ({error})") from error
-        except Image.DecompressionBombError as error:
-            raise InputError(f"the image {path} is too large: scale it down ({error})") from error
 
     def subset(self, subset: Subset) -> "ImageFolder":
         """Some of the images, in the order of names; all, where there are no more."""
@@ -97,7 +99,25 @@ def image_folder(root: Path) -> ImageFolder:
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if _is_image(p))
     if not files:
         raise InputError(f"there are no images in {root} ({', '.join(sorted(SUFFIXES))})")
+    for name in files:
+        if not is_plain(name):
+            raise InputError(f"{root}: the name {shown(name)} has control characters, or is not UTF-8: rename it")
     return ImageFolder(root, tuple(files))
+
+
+def _header(path: Path) -> Image.Image:
+    """The image, not yet decoded; InputError if that would take too much memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise InputError(f"the image {path} is too large: scale it down ({error})") from error
+    if image.width * image.height > MOST_PIXELS:
+        size = f"{image.width} × {image.height}"
+        image.close()
+        raise InputError(f"the image {path} is too large: scale it down to {MOST_PIXELS:,} pixels (it has {size})")
+    return image
 
 
 #: EXIF's orientation → what turns the stored image upright (EXIF 2.3, tag 0x0112).

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aopc.base.errors import InputError
@@ -16,7 +15,7 @@ from aopc.base.files import concatenated, read_table, write_csv, write_table
 from aopc.base.progress import progress_bar
 from aopc.base.provenance import file_hash, identity_hash, metadata, source_hash
 from aopc.base.random import Stream
-from aopc.data.dataset import Dataset
+from aopc.data.dataset import Dataset, named_frame
 from aopc.data.folder import ImageFolder
 from aopc.experiment.job import Job
 from aopc.experiment.results import (
@@ -104,14 +103,15 @@ class Evaluation:
             raise InputError("name the removal, or give its place as package.module:function")
         for name in self.names:
             get_explainer(name)
-        if self.tolerance is not None and self.names == [RANDOM]:
-            raise InputError("a tolerance is of explainers relative to random: name one beside random")
+        if self.names == [RANDOM]:
+            raise InputError(f"name an explainer beside {RANDOM}, which all are compared with")
         for condition in self.conditions:
             if condition.name == MAIN:
                 raise InputError(f"the condition {MAIN!r} is the main experiment itself")
             if condition.of(self.protocol).dropout and not has_dropout(self.network.model):
                 raise InputError("this model has no dropout layers: leave out the condition dropout")
-        first = self.network.preprocessing.frame(self.folder.load(self.folder.ids[0]))
+        name = self.folder.ids[0]
+        first = named_frame(self.network.preprocessing.frame, self.folder.load(name), name)
         height, width = first.shape[:2]
         Grid(height, width, self.protocol.region_size).check_steps(self.protocol.steps)
 
@@ -140,15 +140,7 @@ class Evaluation:
 
     def _scores(self, subject: Subject, rows: slice) -> NDArray[np.float32]:
         images = subject.pixels(rows)
-        try:
-            scores = predict(self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size)
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
-            raise InputError(
-                f"the model cannot take images of shape {tuple(images.shape[1:])}: check --preprocessing"
-                f" ({str(error).splitlines()[0]})"
-            ) from error
+        scores = predict(self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size)
         names = self.network.class_names
         if names is not None and len(names) != scores.shape[1]:
             raise InputError(
@@ -157,12 +149,15 @@ class Evaluation:
             )
         return scores
 
-    def job(self, subject: Subject) -> Job:
-        """The main experiment, and the other conditions for the explainers that they concern."""
+    @property
+    def judged(self) -> list[tuple[Condition, Sequence[str]]]:
+        """The main experiment, and the other conditions, each with the explainers that it concerns."""
         named = {c.name: c for c in self.conditions if c.name != MAIN}
-        others = [(c, c.explainers(self.names)) for c in named.values()]
-        main = (Condition(MAIN), self.names)
-        return Job(subject, self.protocol, [main, *others], PART_IMAGES, keep=(HEATMAPS, COMPLEXITY))
+        return [(Condition(MAIN), self.names), *((c, c.explainers(self.names)) for c in named.values())]
+
+    def job(self, subject: Subject) -> Job:
+        """All that is judged, on a subject."""
+        return Job(subject, self.protocol, self.judged, PART_IMAGES, keep=(HEATMAPS, COMPLEXITY))
 
     def used(self) -> dict[str, Any]:
         """All that determines the results, for the result files."""
