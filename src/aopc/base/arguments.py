@@ -91,3 +91,16 @@ def as_names(name: str, values: Any, count: int) -> tuple[str, ...]:
         got = shown(values) if isinstance(values, str | bytes) else f"{len(found)}, {len(set(found))} of them different"
         raise InputError(f"{name} must be {count} different names; got {got}")
     return found
+
+
+def as_number(name: str, value: Any, least: float = -np.inf, most: float = np.inf) -> float:
+    """A number of Python, numpy or torch from ``least`` to ``most`` as one of Python's; InputError if it is none."""
+    try:
+        if isinstance(value, bool | np.bool_ | str | bytes):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} must be a number; got {shown(value)}") from None
+    if not least <= number <= most:
+        raise InputError(f"{name} must be a number from {least:g} to {most:g}; got {number:g}")
+    return number

@@ -59,7 +59,7 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: without_secrets(held) for name, held in value.items()}
     if isinstance(value, list | tuple):
-        return [without_secrets(held) for held in value]
+        return type(value)(without_secrets(held) for held in value)
     return value
 
 

@@ -10,6 +10,7 @@ from aopc.base.machine import require_disk, require_memory
 from aopc.experiment.estimate import duration, estimate, forwards
 from aopc.experiment.evaluate import PART_IMAGES, Evaluation
 from aopc.experiment.results import check_folder
+from aopc.experiment.writable import existing, require_writable
 from aopc.models.inference import predict
 from aopc.perturbation.partition import Grid
 
@@ -26,7 +27,9 @@ def require_affordable(evaluation: Evaluation, out: Path) -> None:
     a full pass of one image, which is the most that a step can cost, and measured (:func:`estimate`) only where that is
     too long.
     """
-    check_folder(out.resolve())
+    out = out.resolve()
+    require_writable(out)
+    check_folder(out)
     evaluation.check()
     ids = evaluation.image_ids
     network, folder = evaluation.network, evaluation.folder
@@ -42,7 +45,7 @@ def require_affordable(evaluation: Evaluation, out: Path) -> None:
     _unless_yes(lambda: require_memory(need, what))
     # Its parts, and all of them joined.
     stored = 2 * len(ids) * (8 * sum(n for n, _ in points) + image * sum(n for _, n in points)) + _SPARE
-    place = next(p for p in out.resolve().parents if p.exists())
+    place = existing(out.parent)
     _unless_yes(lambda: require_disk(stored, shutil.disk_usage(place).free, what, place))
     predict(network.model, inputs)  # what happens once a process
     started = time.perf_counter()

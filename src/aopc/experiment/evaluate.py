@@ -30,6 +30,7 @@ from aopc.experiment.results import (
 from aopc.experiment.run import Done, Unit, run, slices
 from aopc.experiment.store import COMPLEXITY, CURVES, HEATMAPS, read_mean_curves
 from aopc.experiment.subject import Subject
+from aopc.experiment.writable import require_writable
 from aopc.explainers.registry import get_explainer
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
@@ -181,6 +182,7 @@ def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
     """
     names, tolerance, out = evaluation.names, evaluation.tolerance, out.resolve()
     rule = None if tolerance is None else StoppingRule(tolerance)
+    require_writable(out)
     check_folder(out)
     evaluation.check()
     used = evaluation.used()

@@ -1,8 +1,6 @@
 """The results of an experiment on one data set: their files, and what the user should know of them."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +11,11 @@ import numpy as np
 from aopc.base.errors import InputError
 from aopc.base.files import write_csv, write_json
 from aopc.base.names import listed
-from aopc.base.text import is_plain, shown
 from aopc.measures.abpc import abpc_per_image
 from aopc.measures.aopc import aopc_curves
 from aopc.measures.statistics.bootstrap import bootstrap_mean
 from aopc.measures.summary import Summary, Table, joined
 from aopc.perturbation.curves import CurvesByOrder
-
-#: Of PATH_MAX, 4096, without the names of the deepest result.
-_LONGEST_PATH = 3500
 
 
 @dataclass(frozen=True)
@@ -85,30 +79,14 @@ def warnings_of(summary: Summary) -> list[str]:
     return found
 
 
-def require_writable(out: Path) -> None:
-    """Raise InputError unless results can be written to the folder: by trying, since permissions do not tell all."""
-    name, longest = os.fsencode(out.name), 255 - len("..partial.new")
-    if not is_plain(str(out)) or len(name) > longest or len(os.fsencode(out)) > _LONGEST_PATH:
-        raise InputError(
-            f"{shown(str(out))} is no name for a folder of results: it must be UTF-8, and at most {longest} bytes"
-        )
-    try:
-        parent = next((p for p in out.parents if p.exists()), out)
-        with tempfile.TemporaryDirectory(prefix=".aopc-", dir=parent):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-
-
 def check_folder(out: Path) -> None:
     """Results replace a folder as a whole, so it must be theirs.
 
     Raises
     ------
     InputError
-        If it holds something else, or cannot be written.
+        If it holds something else.
     """
-    require_writable(out)
     occupied = out.is_dir() and any(out.iterdir()) and not (out / "metrics.json").is_file()
     if occupied or out.is_file() or any(parent.is_file() for parent in out.parents):
         raise InputError(f"{out} is no folder of results: give a new folder, or that of an earlier run, for --out")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aopc.base.arguments import require_instance
+from aopc.base.arguments import as_array, require_instance
 from aopc.base.checked import checked
 from aopc.base.errors import InputError
 from aopc.base.files import atomic
@@ -41,9 +41,17 @@ class Network:
     class_names: tuple[str, ...] | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        require_instance("model", self.model, nn.Module, "a torch.nn.Module")
+        require_instance("preprocessing", self.preprocessing, Preprocessing, "a Preprocessing")
+
     def inputs(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames as of :meth:`Preprocessing.frame`, (N, H, W, 3) or (N, H, W) uint8 → (N, C, H, W) float32."""
-        return torch.from_numpy(self.preprocessing.normalise(np.asarray(frames)))
+        found = as_array("frames", frames, kinds="u")
+        axes = 3 if self.preprocessing.channels == "L" else 4
+        if found.dtype != np.uint8 or found.ndim != axes or (axes == 4 and found.shape[3] != 3):
+            raise InputError(f"frames must be uint8, {axes} axes, RGB last; got {found.dtype} of shape {found.shape}")
+        return torch.from_numpy(self.preprocessing.normalise(found))
 
     def on(self, device: str | None = None) -> "Network":
         """The network on the named device, or on the best one; errors as of :func:`to_device`."""

@@ -12,7 +12,7 @@ import torch
 from aopc.base.names import resolve
 from aopc.base.places import downloads_folder
 from aopc.base.random import Stream
-from aopc.base.text import readable
+from aopc.base.text import readable, without_secrets
 from aopc.data.dataset import Dataset
 from aopc.data.downloads.fetch import is_here
 from aopc.data.downloads.source import Source
@@ -139,7 +139,7 @@ def _downloads(files: list[Needed]) -> list[str]:
             f"  {source.name}: {about}{readable(source.bytes)}, {state}{taken}",
             f"    checksum {source.checksum or f'none published; {known}'}",
             f"    {source.licence}; {source.page}",
-            *(f"    {url}" for url in source.urls if not file.here),
+            *(f"    {without_secrets(url)}" for url in source.urls if not file.here),
         ]
     return lines
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from aopc.base.errors import InputError
 from aopc.base.files import atomic
 from aopc.base.provenance import git_commit, hardware, versions
+from aopc.base.text import without_secrets
 
 
 @dataclass
@@ -76,7 +77,7 @@ class PendingRuns:
             return
         try:
             with atomic(self._folder / f"{run.end:.6f}-{os.getpid()}.json") as path:
-                path.write_text(json.dumps(asdict(run)), encoding="utf-8")
+                path.write_text(json.dumps(without_secrets(asdict(run))), encoding="utf-8")
         except InputError as error:
             print(f"aopc: could not keep the note of {run.name} for MLflow: {error}", file=sys.stderr)
 
@@ -99,7 +100,7 @@ class PendingRuns:
         """Remember a run, of a stage or of the whole pipeline, and where MLflow shows it."""
         last = self._folder / "last" / f"{run.name}.json"
         last.parent.mkdir(parents=True, exist_ok=True)
-        last.write_text(json.dumps({"run": asdict(run), "link": link}), encoding="utf-8")
+        last.write_text(json.dumps(without_secrets({"run": asdict(run), "link": link})), encoding="utf-8")
 
     def last_runs(self) -> list[LoggedRun]:
         """The last successful run of each stage here, logged or not."""

@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from aopc.base.places import profile, root
 from aopc.base.provenance import file_hash
+from aopc.base.text import without_secrets
 from aopc.paper.tracking.pending import PIPELINE, PendingRuns, StageRun
 
 EXPERIMENT = "aopc"
@@ -38,6 +40,7 @@ def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / DATABASE}"
+    shown = without_secrets(uri)
     lock = root() / ".cache" / "mlflow.lock"
     try:
         lock.parent.mkdir(exist_ok=True)
@@ -48,10 +51,10 @@ def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return (
-            f"MLflow: could not log {len(pending.pending())} runs to {uri} ({reason[:200]}); their notes are kept,"
+            f"MLflow: could not log {len(pending.pending())} runs to {shown} ({without_secrets(reason)[:200]}); their notes are kept,"
             " `aopc track` logs them later"
         )
-    return f"MLflow: logged {len(notes)} runs to {uri}; `make ui` shows them"
+    return f"MLflow: logged {len(notes)} runs to {shown}; `make ui` shows them"
 
 
 def _log(
@@ -69,7 +72,7 @@ def _log(
     hashes = {f"hash_{f.name}": file_hash(f) for f in files}
     parent = StageRun(
         name=PIPELINE,
-        params=dict(params),
+        params=without_secrets(dict(params)),
         metrics={"stages": float(len(runs)), "stage_seconds": sum(r.seconds for r in runs), **claims},
         artifacts=[str(f) for f in files] + [a for r in runs for a in r.artifacts],
         tags={**runs[-1].tags, "profile": profile(), **hashes},
@@ -95,7 +98,10 @@ def _experiment(client: Any, uri: str) -> str:
 
 def _link(uri: str, experiment_id: str, run_id: str) -> str:
     """Where the run is shown: by the server, or by `make ui` for a store that is a file."""
-    server = uri.rstrip("/") if uri.startswith("http") else LOCAL_UI
+    address = urlsplit(uri)
+    # Without name, password and what follows "?": the link is on the page.
+    plain = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    server = plain.rstrip("/") if uri.startswith("http") else LOCAL_UI
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
@@ -115,6 +121,11 @@ def _log_run(client: Any, experiment_id: str, run: StageRun, parent_id: str | No
     for name in dict.fromkeys(run.artifacts):
         if Path(name).exists():
             folder = Path(name).parent.as_posix()
+            # params.yaml and dvc.lock hold what the user wrote.
+            text = Path(name).read_text(encoding="utf-8") if Path(name).suffix in (".yaml", ".lock") else ""
+            if (shown := without_secrets(text)) != text:
+                client.log_text(run_id, shown, name)
+                continue
             client.log_artifact(run_id, name, None if folder == "." else folder)
     client.set_terminated(run_id, status=run.status, end_time=ended)
     return run_id
