@@ -26,6 +26,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 repro: $(READY) ## regenerate every result (dvc repro) of the default profile, or of PROFILE=paper
+	@cd $(WHERE) && python -m aopc.paper.before
 	dvc repro $(WHERE)/dvc.yaml
 	@cd $(WHERE) && aopc track
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from typer import Argument, Context, Option, Typer
 
+from aopc.base.command import BAD_INPUT, INTERRUPTED, run_command, say
 from aopc.base.errors import InputError, warnings_in_a_line
 from aopc.base.machine import prepare
+from aopc.base.text import is_plain, shown
 
 if TYPE_CHECKING:
     from aopc.experiment.evaluate import Evaluation
@@ -80,14 +82,17 @@ def _evaluation(
     from aopc.experiment.evaluate import Evaluation
     from aopc.explainers.registry import EXPLAINERS, get_explainers
     from aopc.models.load import load_network
+    from aopc.perturbation.order import RANDOM
     from aopc.perturbation.presets import preset_named
     from aopc.perturbation.protocol import condition_named
     from aopc.perturbation.removal import removal_named
 
     if limit is not None and first is not None:
         raise InputError("give --limit (a random sample) or --first, not both")
-    chosen = list(EXPLAINERS) if explainers == "all" else explainers.split(",")
+    chosen = list(EXPLAINERS) if explainers == "all" else [e.strip() for e in explainers.split(",")]
     get_explainers(chosen)
+    if set(chosen) == {RANDOM}:
+        raise InputError(f"--explainers must name one beside {RANDOM}, which all are compared with")
     preset = preset_named(protocol)
     given = {"region_size": region_size, "steps": steps, "repeats": repeats, "removal": removal}
     settings: dict[str, Any] = {"seed": seed, "dtype": dtype} | {k: v for k, v in given.items() if v is not None}
@@ -95,7 +100,7 @@ def _evaluation(
     judged = replace(preset.protocol, **settings)
     removal_named(judged.removal)
     orders = max(3, judged.repeats) if random_orders is None else random_orders
-    others = [condition_named(c) for c in dict.fromkeys(conditions.split(",")) if c]
+    others = [condition_named(c.strip()) for c in dict.fromkeys(conditions.split(",")) if c.strip()]
     folder = image_folder(images)
     if limit is not None:
         folder = folder.subset(Subset(limit, "sample", seed))
@@ -136,20 +141,22 @@ def evaluate(
     tolerance: Annotated[
         float | None, Option(help="Stop once AOPC relative to random is known to ± so much (score units).")
     ] = None,
+    yes: Annotated[
+        bool, Option("--yes", help="Start it also if it takes more than a day, or more memory or disk than there is.")
+    ] = False,
     precision: Annotated[str | None, _renamed("--tolerance")] = None,
 ) -> None:
     """Run the paper's protocol on a folder of images and a network with weights from a file."""
-    import torch
-
+    from aopc.experiment.bounds import require_affordable
     from aopc.experiment.evaluate import evaluate as run
     from aopc.experiment.terminal import outcome_table
 
-    try:
-        outcome = run(replace(evaluation, tolerance=tolerance), out)
-    except torch.OutOfMemoryError as error:
-        raise InputError("out of memory on the GPU: give a smaller --batch-size; what is finished is kept") from error
+    asked = replace(evaluation, tolerance=tolerance)
+    if not yes:
+        require_affordable(asked, out)
+    outcome = run(asked, out)
     for warning in outcome.warnings:
-        print(f"aopc: {warning}", file=sys.stderr)
+        say(warning)
     print(f"{outcome_table(outcome)}\nwrote {out}")
 
 
@@ -209,13 +216,35 @@ def adopt(profile: Annotated[Path, Argument(help="Its folder.")] = Path()) -> No
 
 
 def main() -> None:
-    """Run the command; the user's mistakes end in one line each and status 2."""
+    """Run the command; its exit status is that of :func:`aopc.base.command.run_command`."""
     prepare()
     # For the user's own explainers: a console script does not look in the current folder.
     sys.path.append(str(Path.cwd()))
+    sys.exit(run_command(_run))
+
+
+def _run() -> int:
+    _check_arguments(sys.argv[1:])
     try:
         with warnings_in_a_line():
-            app()
-    except InputError as error:
-        print("\n".join(f"aopc: {line}" for line in str(error).splitlines()), file=sys.stderr)
-        sys.exit(2)
+            status = app(standalone_mode=False) or 0
+    # What typer calls these, and where it has them from, differs by version.
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # typer has shown the help
+            return BAD_INPUT
+        raise InputError(" ".join(error.format_message().split())) from error
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return int(status)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """An empty value, as of a variable that is not set, stands for nothing that a user can mean."""
+    for option, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if not argument or (name.startswith("--") and equals and not value):
+            raise InputError(f"{name or option or 'an argument'} is empty: give it a value, or leave it out")
+        if not is_plain(argument):
+            raise InputError(f"{shown(argument)} has control characters, or is not UTF-8: give another name")

@@ -3,7 +3,7 @@
 import pytest
 
 from aopc.base.errors import InputError
-from aopc.base.names import MOST_LISTED, listed, nearest, resolve
+from aopc.base.names import MOST_LISTED, listed, nearest, require_safe_name, resolve
 
 TABLE = {"one": 1, "root": "math:sqrt"}
 
@@ -11,7 +11,7 @@ TABLE = {"one": 1, "root": "math:sqrt"}
 def test_entries_are_themselves_or_what_they_lead_to() -> None:
     assert resolve("number", TABLE, "one") == 1
     assert resolve("number", TABLE, "root")(9.0) == 3.0
-    assert resolve("number", TABLE, "math:pi") == pytest.approx(3.14159, abs=1e-5)
+    assert resolve("number", TABLE, "math:pi", of=float) == pytest.approx(3.14159, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,14 @@ def test_entries_are_themselves_or_what_they_lead_to() -> None:
         ("math.pi", "or your own as package.module:function"),
         ("math:no_such", "cannot import the number 'math:no_such'"),
         ("no.such:thing", "cannot import the number 'no.such:thing'"),
-        (":thing", "cannot import"),
-        ("math:", "cannot import"),
+        (":thing", "or your own as"),
+        ("math:", "or your own as"),
+        ("../../x:thing", "or your own as"),
+        ("a:b:c", "or your own as"),
+        (5, "unknown number 5"),
+        ("math:pi", "is no number, but 3.14"),
+        ("os:path", "is no number, but <module"),
+        ("math:hypot2", "cannot import"),
     ],
 )
 def test_what_cannot_be_found_is_said_in_one_line(name: str, said: str) -> None:
@@ -39,6 +45,44 @@ def test_modules_that_fail_at_import_are_said_in_one_line(
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(InputError, match=r"fails_at_import:f': a b"):
         resolve("explainer", {}, "fails_at_import:f")
+
+
+def test_what_is_called_must_take_what_it_is_given() -> None:
+    assert resolve("explainer", {}, "operator:add", given=("a", "b"))(1, 2) == 3
+    with pytest.raises(InputError, match=r"'operator:neg' is no explainer: it must take \(model, images, targets\)"):
+        resolve("explainer", {}, "operator:neg", given=("model", "images", "targets"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "a\\b",
+        "/a",
+        "~",
+        "~root",
+        ".hidden",
+        "a\nb",
+        "a\0",
+        "\udcff",
+        "a:b",
+        "x" * 201,
+        "é" * 101,
+        5,
+        None,
+    ],
+)
+def test_names_that_are_no_file_names_are_refused(name: object) -> None:
+    with pytest.raises(InputError, match="the panel ") as caught:
+        require_safe_name("panel", name)
+    assert str(caught.value).isprintable()
+    for right in ("objects", "Scenes (shifted) $1", "żółw", "a.b", "x" * 200):
+        require_safe_name("panel", right)
 
 
 def test_few_names_are_all_listed_and_many_are_counted() -> None:

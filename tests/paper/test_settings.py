@@ -1,10 +1,11 @@
 """The sections of params.yaml, and what follows from them."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+from aopc.base.checked import checked
 from aopc.base.errors import InputError
 from aopc.paper.settings import CheckpointSettings, ControlSettings
 from aopc.perturbation.protocol import CONDITIONS, Condition, Protocol
@@ -46,11 +47,9 @@ def test_conditions_follow_the_settings() -> None:
     assert least.conditions(["random"], PROTOCOL) == []
     with pytest.raises(InputError, match="did you mean 'mean'"):
         controls(removals=("meen",)).conditions(["random"], PROTOCOL)
-    for wrong in ({"images": 0}, {"repeats": 0}, {"random_orders": 0}):
-        with pytest.raises(InputError, match="1 or more"):
-            controls(**wrong)
-    with pytest.raises(InputError, match="places of 0 or more"):
-        controls(places=-1)
+    for wrong in ({"images": 0}, {"repeats": 0}, {"random_orders": 0}, {"places": -1}):
+        with pytest.raises(InputError, match=r"must be an integer of [01] or more"):
+            checked(ControlSettings, "controls", {**asdict(controls()), **wrong})
 
 
 def test_a_removal_that_is_listed_twice_is_one_condition() -> None:

@@ -34,12 +34,12 @@ def test_the_defaults_are_the_papers() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"orders": ()}, "morf, lerf or both; got none"),
-        ({"orders": ("morf", "random")}, "morf, lerf or both; got morf, random"),
-        ({"region_size": 0}, "at least 1 pixel"),
+        ({"orders": ()}, "morf, lerf or both; got ()"),
+        ({"orders": ("morf", "random")}, "morf, lerf or both; got"),
+        ({"region_size": 0}, "region_size must be at least 1"),
         ({"repeats": 0}, "at least 1"),
         ({"random_orders": 0}, "at least 1"),
-        ({"places": -1}, "0 or more; got -1"),
+        ({"places": -1}, "at least 0; got -1"),
         ({"dtype": "float23"}, "did you mean 'float32'"),
     ],
 )

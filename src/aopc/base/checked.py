@@ -7,12 +7,20 @@ from dataclasses import is_dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model
 
 from aopc.base.errors import InputError
 from aopc.base.names import nearest
+from aopc.base.text import shown
 
 T = TypeVar("T")
+
+#: What a setting may be, for annotations: 1, 2, …; 0, 1, …; a number above 0, or not below; a text that says something.
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Natural = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 def checked(
@@ -41,11 +49,15 @@ def validated(
     Raises
     ------
     InputError
-        With a line for each setting that is missing, not known, or of another type.
+        With a line for each setting that is missing, not known, of another type, or out of its bounds.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{where} must be a section of settings; got {values!r}")
-    model = _model(target, frozenset(added))
+        raise InputError(f"{where} must be a section of settings; got {shown(values)}")
+    try:
+        model = _model(target, frozenset(added))
+    # Of a user's own function, which may be written in any way.
+    except (AttributeError, NameError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: cannot tell which settings it takes ({error})") from error
     try:
         found = model.model_validate({str(name): value for name, value in values.items()})
     except ValidationError as error:
@@ -54,7 +66,7 @@ def validated(
         lines = [_said(problem, where, model, renamed or {}) for problem in others]
         if missing and set(values) <= set(model.model_fields):  # otherwise one of them is spelt wrong
             lines.append(f"{where} lacks {', '.join(missing)}")
-        raise InputError("\n".join(dict.fromkeys(lines))) from error
+        raise InputError(*dict.fromkeys(lines)) from error
     given = {name: getattr(found, name) for name in values if name in model.model_fields}
     return given | (found.model_extra or {})
 
@@ -62,7 +74,7 @@ def validated(
 @lru_cache(maxsize=64)
 def _model(target: Callable[..., Any], added: frozenset[str]) -> type[BaseModel]:
     """A model of the parameters that users set."""
-    hints = get_type_hints(target.__init__ if is_dataclass(target) else target)
+    hints = get_type_hints(target.__init__ if is_dataclass(target) else target, include_extras=True)
     fields: dict[str, Any] = {}
     extra: Literal["allow", "forbid"] = "forbid"
     for name, parameter in inspect.signature(target).parameters.items():
@@ -73,17 +85,30 @@ def _model(target: Callable[..., Any], added: frozenset[str]) -> type[BaseModel]
             if get_origin(hint) is tuple:  # YAML's lists stand for tuples
                 hint = Annotated[hint, Strict(False)]
             fields[name] = (hint, ... if parameter.default is inspect.Parameter.empty else parameter.default)
-    config = ConfigDict(strict=True, extra=extra, arbitrary_types_allowed=True)
+    config = ConfigDict(strict=True, extra=extra, arbitrary_types_allowed=True, allow_inf_nan=False)
     return create_model("Settings", __config__=config, **fields)
 
 
 def _said(problem: Any, where: str, model: type[BaseModel], renamed: Mapping[str, str]) -> str:
-    name, fields = str(problem["loc"][0]), model.model_fields
+    (name, *inside), fields = problem["loc"], model.model_fields
+    if inside[-1:] == ["[key]"]:
+        return f"{where}.{name}: the name {shown(problem['input'])} must be a text: put it into quotes"
     if problem["type"] != "extra_forbidden":
-        return f"{where}.{name} must be {words(fields[name].annotation)}; got {problem['input']!r}"
+        what, bounds = words(fields[name].annotation), problem.get("ctx", {})
+        wanted = _BOUNDS.get(problem["type"], "{words}").format(words=what, **bounds)
+        return f"{where}.{name} must be {wanted}; got {shown(problem['input'])}"
     if name in renamed:
         return f"{where}: the setting {name!r} is called {renamed[name]!r} now"
-    return f"{where}: unknown setting {name!r}: {nearest(name, fields)}"
+    return f"{where}: unknown setting {shown(name)}: {nearest(name, fields)}"
+
+
+#: pydantic's name of a bound → what it asks for.
+_BOUNDS = {
+    "greater_than": "{words} above {gt:g}",
+    "greater_than_equal": "{words} of {ge} or more",
+    "less_than_equal": "{words} of {le} or less",
+    "string_too_short": "{words} that is not empty",
+}
 
 
 def words(hint: Any) -> str:

@@ -27,8 +27,8 @@ def reached(module: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> reached("aopc.base.names")
-    ('__init__.py', 'base/__init__.py', 'base/errors.py', 'base/names.py')
+    >>> reached("aopc.base.errors")
+    ('__init__.py', 'base/__init__.py', 'base/errors.py', 'base/text.py')
     """
     found: set[Path] = set()
     queue = _files_of(module)

@@ -1,11 +1,21 @@
-"""How the program's processes use the machine: how threads wait, and what becomes of freed memory."""
+"""How the program's processes use the machine: how threads wait, what becomes of freed memory, and how much there is."""
 
 import contextlib
 import ctypes
+import errno
 import os
+from pathlib import Path
+
+from aopc.base.errors import InputError
+from aopc.base.text import readable
 
 #: Parameters of glibc's mallopt (malloc.h).
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+#: What torch, numpy, oneDNN and the loader of shared libraries say where memory ran out.
+_EXHAUSTED = (
+    "allocate memory", "not enough memory", "out of memory", "bad_alloc", "could not create a memory", "failed to map segment", "can't start new thread", "unable to allocate",
+)  # fmt: skip
+_UNLIMITED = 2**62
 
 
 def prepare() -> None:
@@ -18,9 +28,85 @@ def prepare() -> None:
 
     Freed memory stays with the process. By default glibc gives blocks above 32 MB back at once, and each forward pass
     waits for the kernel to zero their pages anew: SqueezeNet in batches of 8 ran at 1.6 times the speed without that.
+    Where the process may take little (``ulimit -v``), freed memory goes back, and there is one thread: each further one
+    reserves tens of megabytes, and OpenMP ends the program where it gets no thread.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    little = _of_limit() < 2**33
+    if little:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     with contextlib.suppress(OSError, AttributeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
+        if little:
+            mallopt(_ARENA_MAX, 1)
+            return
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether less at once may help, on a CPU or a GPU."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = str(error).lower()
+    # A primitive's descriptor is refused for its shape, the primitive itself for want of memory.
+    primitive = "could not create a primitive" in said and "descriptor" not in said
+    kinds = isinstance(error, RuntimeError | ImportError) and (primitive or any(text in said for text in _EXHAUSTED))
+    return kinds or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def free_memory() -> int:
+    """Bytes that this process can still take: of the machine, of its control group, and below its own limit."""
+    return max(0, min(_of_machine(), _of_group(), _of_limit()))
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Raise InputError if ``what`` takes more bytes than there are."""
+    free = free_memory()
+    if needed > free:
+        raise InputError(
+            f"{what} would take {readable(needed)} of memory, and {readable(free)} are free: ask for less at once"
+        )
+
+
+def require_disk(needed: int, free: int, what: str, place: Path) -> None:
+    """Raise InputError if ``what`` takes more bytes than are ``free`` on the disk of ``place``."""
+    if needed > free:
+        raise InputError(f"{what} would take {readable(needed)} in {place}, where {readable(free)} are free: make room")
+
+
+def _of_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
+    except (OSError, ValueError, StopIteration):
+        return _UNLIMITED
+
+
+def _of_group() -> int:
+    """Of the container: its limit less what it uses, without the files that are only cached."""
+    root = Path("/sys/fs/cgroup")
+    for most, used, cached in (
+        (root / "memory.max", root / "memory.current", "inactive_file "),
+        (root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes", "total_inactive_file "),
+    ):
+        try:
+            statistics = (used.parent / "memory.stat").read_text(encoding="ascii").splitlines()
+            idle = next((int(x.split()[1]) for x in statistics if x.startswith(cached)), 0)
+            return int(most.read_text()) - int(used.read_text()) + idle
+        except (OSError, ValueError):  # no such group, or no limit ("max")
+            continue
+    return _UNLIMITED
+
+
+def _of_limit() -> int:
+    try:
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if most == resource.RLIM_INFINITY:
+            return _UNLIMITED
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        return most - pages * resource.getpagesize()
+    except (ImportError, OSError, ValueError):
+        return _UNLIMITED

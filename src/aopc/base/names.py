@@ -1,16 +1,22 @@
-"""Look things up by name, or by dotted path for what users bring themselves."""
+"""Look things up by name, or by dotted path for what users bring themselves; and what a name may be."""
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aopc.base.errors import InputError
+from aopc.base.text import is_plain, shown
 
 MOST_LISTED = 20
+#: Bytes of a name: a file of that name has an ending, and a temporary name, of 255 bytes at most.
+LONGEST_NAME = 200
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """A hint for a name that is not known: all known ones where they are few, else the nearest, or the first few.
 
     Examples
@@ -19,36 +25,99 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'lrp-epsilon-100'? Known: lrp-epsilon-100, random"
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(str(name)[:LONGEST_NAME], names, n=3, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    shown = close or names[:3]
-    listed = names if len(names) <= MOST_LISTED else [*shown, f"and {len(names) - len(shown)} more"]
+    shown_names = close or names[:3]
+    listed = names if len(names) <= MOST_LISTED else [*shown_names, f"and {len(names) - len(shown_names)} more"]
     return f"{hint}Known: {', '.join(listed)}"
 
 
-def resolve(kind: str, table: Mapping[str, Any], name: str) -> Any:
+def require_known(kind: str, name: object, known: Iterable[str]) -> None:
+    """Raise InputError unless ``name`` is one of the known ones."""
+    names = list(known)
+    if not isinstance(name, str) or name not in names:
+        raise InputError(f"unknown {kind} {shown(name)}: {nearest(name, names)}")
+
+
+def require_safe_name(kind: str, name: object) -> None:
+    """Raise InputError unless ``name`` can be that of a file or folder, and of nothing outside of its folder."""
+    if not isinstance(name, str):
+        raise InputError(f"the {kind} {shown(name)} must be a text: put it into quotes")
+    long, plain = len(name.encode("utf-8", "replace")) > LONGEST_NAME, is_plain(name)
+    if not name.strip() or long or not plain or name.startswith((".", "~")) or set(name) & set('/\\:*?"<>|'):
+        raise InputError(
+            f"the {kind} {shown(name)} cannot be the name of a file: take letters, digits, - and _, at most"
+            f" {LONGEST_NAME} bytes"
+        )
+
+
+def is_dotted(name: object) -> bool:
+    """Whether it has the form ``package.module:attribute``, and so is the name of a file, too."""
+    return isinstance(name, str) and len(name) <= LONGEST_NAME and _DOTTED.fullmatch(name) is not None
+
+
+def require_known_or_dotted(kind: str, name: object, known: Iterable[str]) -> None:
+    """Raise InputError unless it is one of the known names, or could be the user's own."""
+    names = list(known)
+    if is_dotted(name) or (isinstance(name, str) and name in names):
+        return
+    raise InputError(f"unknown {kind} {shown(name)}: {nearest(name, names)}, or your own as package.module:function")
+
+
+def resolve(
+    kind: str,
+    table: Mapping[str, Any],
+    name: str,
+    *,
+    of: type | tuple[Any, ...] = Callable,  # type: ignore[assignment]
+    given: Sequence[str] = (),
+) -> Any:
     """The entry of ``table`` called ``name``, or the object at ``package.module:attribute``.
 
     An entry may be such a path itself, for what should not be imported before it is used.
 
+    Parameters
+    ----------
+    kind, table, name
+        What it is, in a word; those that are known; which one is wanted.
+    of
+        What the user's own object must be an instance of; by default anything that can be called.
+    given
+        What it is called with, by position.
+
     Raises
     ------
     InputError
-        If there is no such entry, or the dotted path cannot be imported.
+        If there is no such entry, the dotted path cannot be imported, or leads to something else.
     """
+    require_known_or_dotted(kind, name, table)
     if name in table and not isinstance(table[name], str):
         return table[name]
-    name = table.get(name, name)
-    if ":" not in name:
-        raise InputError(f"unknown {kind} {name!r}: {nearest(name, table)}, or your own as package.module:function")
-    module_name, _, attribute = name.partition(":")
+    path = table.get(name, name)
+    module_name, _, attribute = path.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    # The user's module may fail in any way while it is imported, and leave it by sys.exit().
+        found = getattr(importlib.import_module(module_name), attribute)
+    # The user's module may fail in any way while it is imported, or end the program.
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = f"SystemExit {reason}" if isinstance(error, SystemExit) else reason
-        raise InputError(f"cannot import the {kind} {name!r}: {reason}") from error
+        raise InputError(f"cannot import the {kind} {path!r}: {reason}") from error
+    if not isinstance(found, of):
+        raise InputError(f"{path!r} is no {kind}, but {shown(found)}: name a function, as package.module:function")
+    if given and callable(found) and not takes(found, len(given)):
+        raise InputError(f"{path!r} is no {kind}: it must take ({', '.join(given)})")
+    return found
+
+
+def takes(found: Any, count: int) -> bool:
+    """Whether it can be called with so many arguments by position, as far as it says what it takes."""
+    try:
+        inspect.signature(found).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a function in C that does not say what it takes
+        return True
+    return True
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from aopc.base.imports import PACKAGE, reached
 from aopc.base.sources import sources_of
+from aopc.base.text import without_secrets
 
 PACKAGES = ("torch", "torchvision", "zennit", "numpy", "dvc", "mlflow")
 
@@ -53,8 +54,11 @@ def code_hash(module: str) -> str:
 
 
 def metadata(parameters: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """What every result file says about itself: its parameters, and the code of the ``module`` that computed it."""
-    return {"parameters": dict(parameters), "code": code_hash(module)}
+    """What every result file says about itself: its parameters, and the code of the ``module`` that computed it.
+
+    Secrets of addresses are left out: these files are shared.
+    """
+    return {"parameters": without_secrets(dict(parameters)), "code": code_hash(module)}
 
 
 def identity_hash(content: Mapping[str, Any], module: str) -> str:

@@ -1,6 +1,8 @@
 """A data set in memory and on disk."""
 
+import errno
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from PIL import Image
 from aopc.base import sealed
 from aopc.base.errors import DamagedError, InputError
 from aopc.base.files import atomic, digest_of, is_whole, read_array, read_record, write_array, write_record
+from aopc.base.machine import require_memory
 from aopc.base.names import listed
 from aopc.base.progress import progress_bar
 from aopc.data.folder import ImageFolder, content_hash
@@ -93,7 +96,7 @@ class Dataset:
             return replace(self, images=self._frames(frame, np.empty), masks=None)
         if not is_whole(file):
             with atomic(file) as temporary:
-                self._frames(frame, partial(np.lib.format.open_memmap, temporary, "w+"))
+                self._frames(frame, partial(_mapped, temporary))
                 sealed.append(temporary, file, {})
         return replace(self, images=read_array(file), masks=None)
 
@@ -102,8 +105,10 @@ class Dataset:
         with progress_bar(len(self), "load images") as progress:
             for i, image_id in enumerate(self.ids):
                 whole = images.load(image_id) if isinstance(images, ImageFolder) else Image.fromarray(images[i])
-                one = frame(whole)
+                one = named_frame(frame, whole, image_id)
                 if frames is None:
+                    if new is np.empty:
+                        require_memory(len(self) * one.nbytes, f"{len(self)} images")
                     frames = new(shape=(len(self), *one.shape), dtype=np.uint8)
                 if one.shape != frames.shape[1:]:
                     raise InputError(
@@ -165,6 +170,28 @@ class Dataset:
         images = found.get("images", ImageFolder(folder / "images", ids, digests=digests))
         labels = np.asarray(found["labels"]) if "labels" in found else None
         return cls(images, labels, ids, tuple(about["classes"]), found.get("masks"), about.get("files"))
+
+
+def named_frame(
+    frame: Callable[[Image.Image], NDArray[np.uint8]], image: Image.Image, image_id: str
+) -> NDArray[np.uint8]:
+    """The frame of an image; where that is refused, the image is named."""
+    try:
+        return frame(image)
+    except InputError as error:
+        raise InputError(f"the image {image_id} is refused: {error}") from error
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[np.uint8]:
+    """A new array in a file whose blocks are there: a full disk would end the program at the first write to one."""
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except (AttributeError, OSError) as error:  # not every system can
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+    return array
 
 
 def _copied(images: ImageFolder, folder: Path) -> dict[str, str]:

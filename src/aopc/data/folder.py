@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,9 @@ from aopc.data.subset import Subset
 
 # Pillow 13.0 scrambles uncompressed TIFF files that are turned by a quarter, unless libtiff reads them.
 TiffImagePlugin.READ_LIBTIFF = True
+
+#: Of an image, the largest cameras' among them; each takes up to 12 bytes on the way.
+MOST_PIXELS = 2**27
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,11 @@ class ImageFolder:
         """
         path, content = self.path(image_id), self.read(image_id)
         try:
-            with Image.open(io.BytesIO(content)) as image:
+            with _header(content, path) as image:
                 image.load()
                 return _on_white(_eight_bit(_upright(image)))
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
             raise InputError(f"cannot read the image {path}: replace or remove it ({error})") from error
-        except Image.DecompressionBombError as error:
-            raise InputError(f"the image {path} is too large: scale it down ({error})") from error
 
     def read(self, image_id: str) -> bytes:
         """The file as it is; an InputError if it is missing, or not what was copied."""
@@ -136,6 +138,21 @@ def content_hash(content: bytes) -> str:
 
 def _counts(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+
+
+def _header(content: bytes, path: Path) -> Image.Image:
+    """The image, not yet decoded; InputError if that would take too much memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(content))
+        except Image.DecompressionBombError as error:
+            raise InputError(f"the image {path} is too large: scale it down ({error})") from error
+    if image.width * image.height > MOST_PIXELS:
+        size = f"{image.width} × {image.height}"
+        image.close()
+        raise InputError(f"the image {path} is too large: scale it down to {MOST_PIXELS:,} pixels (it has {size})")
+    return image
 
 
 #: EXIF's orientation → what turns the stored image upright (EXIF 2.3, tag 0x0112).

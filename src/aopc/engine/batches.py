@@ -95,9 +95,3 @@ def _gpu_batch(model: nn.Module, each: int) -> int:
         return 0
     memory = torch.cuda.get_device_properties(device).total_memory
     return max(1, min(1024, int(_GPU_SHARE * memory) // each))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help."""
-    exhausted = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return exhausted or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aopc.engine.batches import MACS_PER_BYTE, full_batch, is_out_of_memory, trajectory_batch, work_of
+from aopc.base.machine import is_out_of_memory
+from aopc.engine.batches import MACS_PER_BYTE, full_batch, trajectory_batch, work_of
 from aopc.engine.full import FullRunner
 from aopc.engine.incremental.plan import Plan, plan_network
 from aopc.engine.incremental.run import IncrementalRunner

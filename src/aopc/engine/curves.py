@@ -13,15 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.base.arguments import as_integer, as_names, require_flag, require_instance
 from aopc.base.errors import InputError
-from aopc.base.names import nearest
+from aopc.base.machine import require_memory
+from aopc.base.names import nearest, require_known
 from aopc.base.progress import Progress, silent
+from aopc.base.text import shown
 from aopc.engine.choice import Runners
 from aopc.engine.dtype import computing_in
 from aopc.engine.replacements import Replacements
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
-from aopc.models.inference import as_images, device_of, evaluating, targets_or_predictions
+from aopc.models.inference import as_images, device_of, evaluating, taking, targets_or_predictions
 from aopc.models.outputs import Output, require_classes, warn_of, with_output
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
@@ -131,10 +134,14 @@ def perturbation_curves(
     (2, 3, 6)
     """
     model, images = with_output(model, output), as_images(images, model)
-    protocol = _changed(protocol or Protocol(), changes)
-    ids = _names_of(images, image_ids)
+    protocol = _changed(Protocol() if protocol is None else protocol, changes)
+    ids = as_names("image_ids", image_ids, len(images))
+    _check_options(len(images[0]), value_range, batch_size, dropout_seed, incremental, progress)
     height, width = images.shape[2:]
-    regions = partition or Grid(height, width, protocol.region_size)
+    regions = Grid(height, width, protocol.region_size) if partition is None else partition
+    parts = ("height", "width", "count", "region_of_pixel", "boxes", "comes_last", "scores", "check_steps")
+    if not all(hasattr(regions, part) for part in parts):
+        raise InputError(f"partition must be a Grid, a LabelMap or the like; got {shown(partition)}")
     if (regions.height, regions.width) != (height, width):
         raise InputError(
             f"the partition is of images of {regions.height} × {regions.width} pixels; these have {height} × {width}"
@@ -143,18 +150,20 @@ def perturbation_curves(
     if isinstance(heatmaps, Mapping):
         if order is not None or orders_per_image is not None:
             raise InputError("rankings have their own orders: leave out order and orders_per_image")
+        if not heatmaps:
+            raise InputError("there is no ranking: give one at least")
         for name, ranking in heatmaps.items():
+            require_instance(f"the ranking {name!r}", ranking, Ranking, "a Ranking (Ranking.of_heatmaps)")
             if ranking.orders.shape[::2] != (len(images), regions.count):
                 raise InputError(
                     f"the ranking {name!r} must order {regions.count} regions of {len(images)} images;"
                     f" its orders have the shape {ranking.orders.shape}"
                 )
         return _curves(model, images, heatmaps, targets, setup, ids, progress)
-    if orders_per_image is not None and orders_per_image < 1:
-        raise InputError("orders_per_image must be at least 1")
+    if orders_per_image is not None:
+        orders_per_image = as_integer("orders_per_image", orders_per_image, 1)
     order = "morf" if order is None else order
-    if order not in ORDERS:
-        raise InputError(f"unknown order {order!r}: {nearest(order, ORDERS)}")
+    require_known("order", order, ORDERS)
     if order == "random":
         count = orders_per_image or protocol.repeats
         ranking = Ranking.at_random(regions, ids, count, protocol.repeats, protocol.seed)
@@ -170,6 +179,7 @@ _RENAMED = {"arithmetic": "dtype"}
 
 
 def _changed(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
+    require_instance("protocol", protocol, Protocol, "a Protocol")
     # Orders, dropout and places say what to explain, too, which is not the engine's business.
     known = {f.name for f in fields(Protocol)} - {"random_orders", "orders", "dropout", "places"}
     for name in changes:
@@ -180,11 +190,26 @@ def _changed(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
     return replace(protocol, **changes)
 
 
-def _names_of(images: Tensor, image_ids: Sequence[str] | None) -> tuple[str, ...]:
-    ids = tuple(map(str, range(len(images)) if image_ids is None else image_ids))
-    if len(ids) != len(images) or len(set(ids)) != len(ids):
-        raise InputError(f"image_ids must be {len(images)} different names; got {len(set(ids))}")
-    return ids
+def _check_options(
+    channels: int,
+    value_range: ValueRange | None,
+    batch_size: int | None,
+    dropout_seed: int | None,
+    incremental: bool,
+    progress: Progress,
+) -> None:
+    """InputError if one of them is not what :func:`perturbation_curves` takes."""
+    if value_range is not None:
+        require_instance("value_range", value_range, ValueRange, "a ValueRange")
+        if len(value_range.low) != channels:
+            raise InputError(f"value_range has {len(value_range.low)} channels, and the images have {channels}")
+    if batch_size is not None:
+        as_integer("batch_size", batch_size, 1)
+    if dropout_seed is not None:
+        as_integer("dropout_seed", dropout_seed)
+    require_flag("incremental", incremental)
+    if not callable(progress):
+        raise InputError(f"progress must be a function; got {shown(progress)}")
 
 
 def _curves(
@@ -197,6 +222,7 @@ def _curves(
     progress: Progress,
 ) -> dict[str, Curves]:
     chosen, device = targets_or_predictions(model, images, targets).numpy(), device_of(model)
+    _require_room(images, rankings, setup)
     # (2, N, T, L + 1) by ranking.
     results = {
         name: np.full((2, len(ids), max(ranking.orders.shape[1], setup.repeats), setup.steps + 1), np.nan, np.float32)
@@ -205,6 +231,7 @@ def _curves(
     with (
         torch.inference_mode(),
         evaluating(model),
+        taking(images),
         computing_in(setup.protocol.dtype, device),
         Replacements(model, images, ids, setup) as replacements,
     ):
@@ -226,6 +253,14 @@ def _curves(
                 progress(part.stop - start)
                 start = part.stop
     return {name: Curves(values[0], values[1], chosen, ids) for name, values in results.items()}
+
+
+def _require_room(images: Tensor, rankings: Mapping[str, Ranking], setup: Setup) -> None:
+    """InputError if the results, and the replacement images of one image, do not fit into memory."""
+    trajectories = sum(max(r.orders.shape[1], setup.repeats) for r in rankings.values())
+    results = 2 * 4 * len(images) * trajectories * (setup.steps + 1)
+    what = f"{len(images)} images, {trajectories} trajectories each, {setup.steps} steps"
+    require_memory(results + setup.repeats * images[0].numel() * images.element_size(), what)
 
 
 def _compute(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from aopc.base.errors import InputError, warned
@@ -18,7 +17,7 @@ from aopc.base.files import concatenated, is_temporary, read_table, write_csv, w
 from aopc.base.progress import progress_bar
 from aopc.base.provenance import identity_hash, metadata, packages_of, source_hash
 from aopc.base.random import Stream
-from aopc.data.dataset import Dataset
+from aopc.data.dataset import Dataset, named_frame
 from aopc.data.folder import ImageFolder, content_hash
 from aopc.experiment.job import Job
 from aopc.experiment.output import Output, output
@@ -32,6 +31,7 @@ from aopc.experiment.results import (
 from aopc.experiment.run import Done, Unit, run, slices
 from aopc.experiment.store import COMPLEXITY, CURVES, HEATMAPS, read_mean_curves
 from aopc.experiment.subject import Subject
+from aopc.experiment.writable import require_writable
 from aopc.explainers.registry import get_explainers
 from aopc.figures.figure4 import draw_figure4
 from aopc.figures.style import save_figure
@@ -109,14 +109,15 @@ class Evaluation:
             raise InputError("name the removal, or give its place as package.module:function")
         get_explainers(self.names)
         self._labels(self.folder)
-        if self.tolerance is not None and self.names == [RANDOM]:
-            raise InputError("a tolerance is of explainers relative to random: name one beside random")
+        if self.names == [RANDOM]:
+            raise InputError(f"name an explainer beside {RANDOM}, which all are compared with")
         for condition in self.conditions:
             if condition.name == MAIN:
                 raise InputError(f"the condition {MAIN!r} is the main experiment itself")
             if condition.of(self.protocol).dropout and not has_dropout(self.network.model):
                 raise InputError("this model has no dropout layers: leave out the condition dropout")
-        first = self.network.preprocessing.frame(self.folder.load(self.folder.ids[0]))
+        name = self.folder.ids[0]
+        first = named_frame(self.network.preprocessing.frame, self.folder.load(name), name)
         height, width = first.shape[:2]
         Grid(height, width, self.protocol.region_size).check_steps(self.protocol.steps)
 
@@ -158,15 +159,7 @@ class Evaluation:
 
     def _scores(self, subject: Subject, rows: slice) -> NDArray[np.float32]:
         images = subject.pixels(rows)
-        try:
-            scores = predict(self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size)
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
-            raise InputError(
-                f"the model cannot take images of shape {tuple(images.shape[1:])}: check --preprocessing"
-                f" ({str(error).splitlines()[0]})"
-            ) from error
+        scores = predict(self.network.model, images, image_ids=subject.ids[rows], batch_size=self.batch_size)
         require_classes(scores)
         names = self.network.class_names
         if names is not None and len(names) != scores.shape[1]:
@@ -176,12 +169,15 @@ class Evaluation:
             )
         return scores
 
-    def job(self, subject: Subject) -> Job:
-        """The main experiment, and the other conditions for the explainers that they concern."""
+    @property
+    def judged(self) -> list[tuple[Condition, Sequence[str]]]:
+        """The main experiment, and the other conditions, each with the explainers that it concerns."""
         named = {c.name: c for c in self.conditions if c.name != MAIN}
-        others = [(c, c.explainers(self.names)) for c in named.values()]
-        main = (Condition(MAIN), self.names)
-        return Job(subject, self.protocol, [main, *others], PART_IMAGES, keep=(HEATMAPS, COMPLEXITY))
+        return [(Condition(MAIN), self.names), *((c, c.explainers(self.names)) for c in named.values())]
+
+    def job(self, subject: Subject) -> Job:
+        """All that is judged, on a subject."""
+        return Job(subject, self.protocol, self.judged, PART_IMAGES, keep=(HEATMAPS, COMPLEXITY))
 
     def used(self) -> dict[str, Any]:
         """All that determines the results, for the result files."""
@@ -206,6 +202,7 @@ def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
     (:mod:`aopc.experiment.output`). Any bad input is an InputError, and nothing is left behind then.
     """
     rule = None if evaluation.tolerance is None else StoppingRule(evaluation.tolerance)
+    require_writable(out.absolute())
     with output(out, evaluation.folder.root) as folder:
         evaluation.check()
         print(f"{evaluation.name}: {evaluation.described()}", file=sys.stderr)

@@ -32,11 +32,12 @@ def outcome_table(outcome: Outcome) -> str:
     if outcome.accuracy is not None:
         head += f", top-1 accuracy {outcome.accuracy:.1%}"
     text = io.StringIO()
-    console = Console(file=text, width=110, color_system=None)
-    console.print(head, markup=False)
+    # Names are users': no markup, no emoji.
+    console = Console(file=text, width=110, color_system=None, markup=False, emoji=False, highlight=False)
+    console.print(head)
     console.print(table)
     if outcome.conditions:
-        console.print("\nAOPC under other conditions (of lerf alone: the area over the LeRF curve)", markup=False)
+        console.print("\nAOPC under other conditions (of lerf alone: the area over the LeRF curve)")
         others = Table(box=None, pad_edge=False)
         for title in ("condition", "explainer", "AOPC", "ABPC", "n"):
             others.add_column(title, justify="left" if title in ("condition", "explainer") else "right")
@@ -54,4 +55,4 @@ def _text(interval: Interval, sign: str = "") -> str:
 
 
 def _interval(mean: float, low: float, high: float, sign: str = "") -> str:
-    return f"{mean:{sign}.2f} \\[{low:.2f}, {high:.2f}]"
+    return f"{mean:{sign}.2f} [{low:.2f}, {high:.2f}]"

@@ -1,6 +1,6 @@
 """Explainers by name. Nothing is imported here: zennit takes a second, torch three."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +64,7 @@ def get_explainer(name: str) -> Any:
     :data:`EXPLAINERS` or of :data:`FURTHER`, or ``package.module:function``; InputError if there is none, or it is no
     explainer (:func:`aopc.explainers.contract.check_callable`).
     """
-    found = resolve("explainer", EXPLAINERS | FURTHER, name)
+    found = resolve("explainer", EXPLAINERS | FURTHER, name, of=(Backward, Callable))
     if not isinstance(found, Backward):
         check_callable(name, found)
     return found

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.base.arguments import as_integer, as_names, require_flag
 from aopc.base.errors import InputError
 from aopc.base.names import listed, resolve
 from aopc.explainers.backward.signals import RuleSet, Signals
@@ -16,7 +17,15 @@ from aopc.explainers.own import explained_by
 from aopc.explainers.registry import Backward, get_explainer
 from aopc.explainers.state import NetworkState
 from aopc.models.dropout import active_dropout
-from aopc.models.inference import as_images, default_batch_size, device_of, evaluating, targets_or_predictions
+from aopc.models.inference import (
+    as_images,
+    batch_size_of,
+    device_of,
+    evaluating,
+    logits_of,
+    taking,
+    targets_or_predictions,
+)
 from aopc.models.outputs import Output, with_output
 
 
@@ -108,9 +117,13 @@ def heatmaps_of(
     chosen = _chosen(explainers)
     model, images = with_output(model, output), as_images(images, model)
     classes = targets_or_predictions(model, images, targets)
-    ids = [str(i) for i in range(len(images))] if image_ids is None else list(image_ids)
-    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
+    ids = as_names("image_ids", image_ids, len(images))
+    size = batch_size_of(model, images, batch_size)
+    require_flag("allow_nonfinite", allow_nonfinite)
+    if dropout_seed is not None:
+        as_integer("dropout_seed", dropout_seed)
     results: dict[str, list[Tensor]] = {name: [] for name in chosen}
+    _require_classes(model, images, classes)
     with evaluating(model):
         shared = _Shared(model, chosen)
         for start in range(0, len(images), size):
@@ -136,6 +149,16 @@ def _chosen(
     if not all(isinstance(name, str) for name in names):
         raise InputError("give explainers by name, or functions as {name: function}")
     return {name: get_explainer(name) for name in names}
+
+
+def _require_classes(model: nn.Module, images: Tensor, classes: Tensor) -> None:
+    """InputError if the model does not take the images, or a target is no output of it."""
+    with evaluating(model), torch.inference_mode(), taking(images):
+        count = logits_of(model, images[:1].to(device_of(model), copy=True)).shape[1]
+    if int(classes.max()) >= count:
+        raise InputError(
+            f"targets must be classes from 0 to {count - 1}, the model's outputs; got {int(classes.max())}"
+        )
 
 
 class _Shared:

@@ -56,7 +56,8 @@ def relation_to_score(table: Table, explainer: str, titles: Titles, seed: int) -
     for name in rows["data_set"].unique():
         values = rows["sum_over_score"][rows["data_set"] == name]
         mean, low, high = bootstrap_mean(values, seed=seed).numbers
-        lines.append(f"{titles[name]} (n = {len(values)}): {mean:.2f} [{low:.2f}, {high:.2f}]")
+        title = titles[name].replace("$", r"\$")
+        lines.append(f"{title} (n = {len(values)}): {mean:.2f} [{low:.2f}, {high:.2f}]")
     return "\n".join(lines)
 
 
@@ -88,6 +89,6 @@ def draw_figure2(
         column[0].set_title(style_of(method.explainer, [])[0], weight="bold", size=9)
         texts = (method.rule, method.heatmap, relation, method.applicability)
         for axis, text, size in zip(column[:4], texts, (9, 7, 7, 7), strict=True):
-            axis.text(0.5, 0.5, text, ha="center", va="center", size=size)
+            axis.text(0.5, 0.5, text, ha="center", va="center", size=size, parse_math=True)
         show_heatmap(column[4], heatmaps[method.explainer])
     return figure

@@ -63,7 +63,12 @@ def style_of(explainer: str, others: Sequence[str]) -> Style:
     if explainer in STYLES:
         return STYLES[explainer]
     users = [e for e in others if e not in STYLES]
-    return explainer, _DEALT[users.index(explainer) % len(_DEALT)], _SOLID
+    # matplotlib leaves out of legends what begins with "_".
+    return (
+        f" {explainer}" if explainer.startswith("_") else explainer,
+        _DEALT[users.index(explainer) % len(_DEALT)],
+        _SOLID,
+    )
 
 
 #: Choice → a short label, where its own name is none.
@@ -193,6 +198,10 @@ def bare(axis: Axes) -> None:
     axis.grid(False)
 
 
+#: Names are users', and may hold "$": formulas are marked as such (``parse_math=True``).
+_PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False}
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Fonts, lines and grid of every figure, readable at column width."""
@@ -208,6 +217,7 @@ def house_style() -> Iterator[None]:
         "pdf.fonttype": 42,
         "svg.hashsalt": "aopc",
         "figure.constrained_layout.use": True,
+        **_PLAIN_TEXT,
     }
     with sns.axes_style("whitegrid", {"grid.color": "#e6e6e6"}), mpl.rc_context(settings):
         yield
@@ -224,5 +234,5 @@ def save_figure(figure: Figure, stem: Path, note: str = "") -> None:
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     }
     for suffix, metadata in undated.items():
-        with atomic(stem.with_name(f"{stem.name}.{suffix}")) as path:
+        with atomic(stem.with_name(f"{stem.name}.{suffix}")) as path, mpl.rc_context(_PLAIN_TEXT):
             figure.savefig(path, dpi=DPI, format=suffix, metadata=metadata)

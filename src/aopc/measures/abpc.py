@@ -10,6 +10,8 @@ from aopc.perturbation.curves import Curves
 
 def abpc_per_image(lerf: Curves | ArrayLike, morf: Curves | ArrayLike, output: Output = "logit") -> NDArray[np.float64]:
     """Area between the LeRF and the MoRF curve of each image, (N,)."""
+    if isinstance(lerf, Curves) and isinstance(morf, Curves) and lerf.image_ids != morf.image_ids:
+        raise InputError("LeRF and MoRF curves must be of the same images in the same order")
     high, low = values_of(lerf, output), values_of(morf, output)
     if (high.shape[0], high.shape[2]) != (low.shape[0], low.shape[2]):
         raise InputError(f"LeRF and MoRF curves must have the same images and steps; got {high.shape} and {low.shape}")

@@ -1,11 +1,12 @@
 """AOPC, the area over the perturbation curve."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aopc.base.errors import InputError
+from aopc.base.arguments import as_array
+from aopc.base.names import require_known
 from aopc.perturbation.curves import Curves
 
 Output = Literal["logit", "probability"]
@@ -13,12 +14,10 @@ Output = Literal["logit", "probability"]
 
 def values_of(curves: Curves | ArrayLike, output: Output = "logit") -> NDArray[np.float64]:
     """f(x⁽ᵏ⁾) as float64, (N, T, L + 1), of :class:`Curves` or of an array of that shape."""
+    require_known("output", output, get_args(Output))
     if isinstance(curves, Curves):
         curves = curves.logits if output == "logit" else curves.probabilities
-    values = np.asarray(curves, dtype=np.float64)
-    if values.ndim != 3 or values.shape[2] < 1:
-        raise InputError(f"curves must have shape (images, trajectories, steps + 1); got {values.shape}")
-    return values
+    return as_array("curves", curves, "images, trajectories, steps + 1").astype(np.float64, copy=False)
 
 
 def aopc_curves(curves: Curves | ArrayLike, output: Output = "logit") -> NDArray[np.float64]:

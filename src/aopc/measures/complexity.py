@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from aopc.base.arguments import as_array
 from aopc.base.errors import InputError
-from aopc.base.names import nearest
+from aopc.base.names import require_known
 
 #: Bytes in a kilobyte here.
 KB = 1024
@@ -40,11 +41,10 @@ def render(heatmap: ArrayLike, rendering: str = DEFAULT_RENDERING) -> NDArray[np
     InputError
         If the heatmap is not two-dimensional and finite, or the rendering is not known.
     """
-    values = np.asarray(heatmap, dtype=np.float64)
-    if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-        raise InputError(f"a heatmap must be finite, of shape (H, W); got shape {values.shape}")
-    if rendering not in RENDERINGS:
-        raise InputError(f"unknown rendering {rendering!r}: {nearest(rendering, RENDERINGS)}")
+    values = as_array("a heatmap", heatmap, "height, width").astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("a heatmap must be finite; it has NaN or infinite values")
+    require_known("rendering", rendering, RENDERINGS)
     return np.floor(255.0 * RENDERINGS[rendering](values) + 0.5).astype(np.uint8)
 
 
@@ -75,8 +75,7 @@ def file_size(heatmap: ArrayLike, format: str, rendering: str = DEFAULT_RENDERIN
     rendering
         A name of :data:`RENDERINGS`.
     """
-    if format not in FORMATS:
-        raise InputError(f"unknown image format {format!r}: {nearest(format, FORMATS)}")
+    require_known("image format", format, FORMATS)
     file = io.BytesIO()
     Image.fromarray(render(heatmap, rendering)).save(file, format=format, **FORMATS[format])
     return file.tell() / KB

@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.arguments import as_array
+from aopc.base.errors import InputError
+
 
 def relevance_mass(heatmaps: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The share of the positive relevance that lies on the object's mask, (N,), 0 to 1.
@@ -20,6 +23,10 @@ def relevance_mass(heatmaps: NDArray[np.floating], masks: NDArray[np.bool_]) -> 
     >>> relevance_mass(np.array([[[3.0, 1.0, -5.0]]]), np.array([[[True, False, True]]])).tolist()
     [0.75]
     """
+    heatmaps = as_array("heatmaps", heatmaps, "images, height, width")
+    masks = as_array("masks", masks, "images, height, width", kinds="b")
+    if heatmaps.shape != masks.shape:
+        raise InputError(f"heatmaps and masks must have one shape; got {heatmaps.shape} and {masks.shape}")
     positive = np.maximum(heatmaps.astype(np.float64), 0.0)
     total = positive.sum(axis=(1, 2))
     usable = np.isfinite(total) & (total > 0) & masks.any(axis=(1, 2))

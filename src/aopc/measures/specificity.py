@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.arguments import as_array, require_same_length
+from aopc.base.errors import InputError
 from aopc.measures.statistics.hypotheses import RESOLUTION
 
 
@@ -25,6 +27,11 @@ def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.int
     >>> similarity_to_others(maps, np.array([3, 3, 9])).round(3).tolist()
     [1.0, 1.0, nan]
     """
+    heatmaps = as_array("heatmaps", heatmaps, "images, height, width")
+    if not np.isfinite(heatmaps).all():
+        raise InputError("heatmaps must be finite; one has NaN or infinite values")
+    classes = as_array("classes", classes, "images", kinds="iu")
+    require_same_length(heatmaps=heatmaps, classes=classes)
     values = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
     flat = values - values.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1)
@@ -46,6 +53,9 @@ def with_their_spread(similarities: NDArray[np.float64], classes: NDArray[np.int
     independent of each other, and their mean varies about twice as much as their spread suggests. It is a U-statistic
     of pairs: an image's influence on it is twice its distance from the mean of its class (Hoeffding 1948).
     """
+    similarities = as_array("similarities", similarities, "images")
+    classes = as_array("classes", classes, "images", kinds="iu")
+    require_same_length(similarities=similarities, classes=classes)
     result = np.full(len(similarities), np.nan)
     usable = np.isfinite(similarities)
     mean = similarities[usable].mean() if usable.any() else np.nan

@@ -8,7 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.base.arguments import as_array, as_integer, require_instance
 from aopc.base.errors import InputError
+from aopc.base.machine import is_out_of_memory
+from aopc.base.text import shown
 from aopc.models.outputs import checked_scores as checked_scores
 from aopc.models.outputs import warn_of
 
@@ -38,8 +41,13 @@ def best_device() -> torch.device:
 def to_device(model: nn.Module, name: str | None = None) -> nn.Module:
     """The model on the named device, or on the best one; an InputError if there is no such device here."""
     try:
-        return model.to(torch.device(name) if name else best_device())
-    except (RuntimeError, AssertionError) as error:
+        device = torch.device(name) if name is not None else best_device()
+        if device.type == "meta" or (device.type == "cpu" and device.index):
+            raise RuntimeError("nothing can be computed on it")
+        return model.to(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot use the device {name!r}: give cpu, or leave it out ({reason})") from error
 
@@ -50,12 +58,40 @@ def default_batch_size(model: nn.Module, image_shape: tuple[int, ...]) -> int:
     return max(1, min(most, values // int(np.prod(image_shape))))
 
 
+def batch_size_of(model: nn.Module, images: Tensor, asked: int | None) -> int:
+    """Images a batch: as many as are asked for and there are, or by default; InputError if that is no number of images."""
+    if asked is None:
+        return default_batch_size(model, tuple(images.shape[1:]))
+    return min(as_integer("batch_size", asked, 1, 2**63 - 1), len(images))
+
+
+@contextmanager
+def taking(images: Tensor) -> Iterator[None]:
+    """What torch says of images that the model cannot take, as an InputError; not that memory ran out."""
+    try:
+        yield
+    except (RuntimeError, IndexError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"the model cannot take images of shape {tuple(images.shape[1:])}: check their size, channels and"
+            f" preprocessing ({reason})"
+        ) from error
+
+
 def as_images(images: Tensor | np.ndarray, model: nn.Module) -> Tensor:
     """Images as a (N, C, H, W) floating-point tensor of the model's dtype, wherever they are; an InputError if they
     have another shape or kind of dtype, are none, or are not finite.
     """
-    # torch takes no negative strides, which reversing the channels in numpy gives.
-    tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+    require_instance("model", model, nn.Module, "a torch.nn.Module")
+    try:
+        # torch takes no negative strides, which reversing the channels in numpy gives.
+        tensor = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(f"images must be a tensor or an array (N, C, H, W); got {shown(images)}") from error
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        raise InputError(f"images must be a plain tensor with values; got {shown(images)}, {tensor.layout}")
     if tensor.ndim != 4 or not tensor.is_floating_point() or tensor.numel() == 0:
         raise InputError(
             "images must be floating-point, of shape (N, C, H, W), in the model's input space;"
@@ -95,8 +131,8 @@ def predict(
         If the outputs look like probabilities (:func:`aopc.models.outputs.doubt`).
     """
     images, device = as_images(images, model), device_of(model)
-    size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
-    with evaluating(model):
+    size = batch_size_of(model, images, batch_size)
+    with evaluating(model), taking(images):
         batches = [logits_of(model, batch.to(device, copy=True)).float().cpu() for batch in images.split(size)]
     scores = torch.cat(batches).numpy()
     broken = np.flatnonzero(~np.isfinite(scores.max(axis=1)))
@@ -116,7 +152,9 @@ def targets_or_predictions(model: nn.Module, images: Tensor, targets: Tensor | n
     """
     if targets is None:
         return torch.from_numpy(predict(model, images).argmax(axis=1))
-    chosen = torch.as_tensor(targets).to(torch.int64).cpu()
+    chosen = as_array("targets", targets, kinds="iu")
     if chosen.shape != (len(images),):
         raise InputError(f"targets must have shape ({len(images)},), one class an image; got {tuple(chosen.shape)}")
-    return chosen
+    if chosen.min() < 0:
+        raise InputError(f"targets must be classes, from 0; got {chosen.min()}")
+    return torch.from_numpy(chosen.astype(np.int64))

@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aopc.base.arguments import as_array, require_instance
 from aopc.base.checked import checked
+from aopc.base.errors import InputError
 from aopc.base.files import read_bytes, write_bytes
 from aopc.base.names import resolve
 from aopc.base.provenance import source_hash
+from aopc.base.text import shown
 from aopc.models.inference import to_device
 from aopc.models.outputs import LogProbabilities, Output, with_output
 from aopc.models.preprocessing import Preprocessing
@@ -45,11 +48,17 @@ class Network:
     output: Output = "logits"
 
     def __post_init__(self) -> None:
+        require_instance("model", self.model, nn.Module, "a torch.nn.Module")
+        require_instance("preprocessing", self.preprocessing, Preprocessing, "a Preprocessing")
         object.__setattr__(self, "model", with_output(self.model, self.output))
 
     def inputs(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames as of :meth:`Preprocessing.frame`, (N, H, W, 3) or (N, H, W) uint8 → (N, C, H, W) float32."""
-        return torch.from_numpy(self.preprocessing.normalise(np.asarray(frames)))
+        found = as_array("frames", frames, kinds="u")
+        axes = 3 if self.preprocessing.channels == "L" else 4
+        if found.dtype != np.uint8 or found.ndim != axes or (axes == 4 and found.shape[3] != 3):
+            raise InputError(f"frames must be uint8, {axes} axes, RGB last; got {found.dtype} of shape {found.shape}")
+        return torch.from_numpy(self.preprocessing.normalise(found))
 
     def on(self, device: str | None = None) -> "Network":
         """The network on the named device, or on the best one; errors as of :func:`to_device`."""
@@ -57,8 +66,20 @@ class Network:
 
 
 def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Module:
-    """A network of a registered architecture, or of the user's own by dotted path."""
-    return checked(resolve("architecture", ARCHITECTURES, architecture), architecture, settings, classes=classes)
+    """A network of a registered architecture, or of the user's own by dotted path; InputError if it cannot be built."""
+    function = resolve("architecture", ARCHITECTURES, architecture)
+    try:
+        model = checked(function, architecture, settings, classes=classes)
+    except InputError:
+        raise
+    # A user's function may fail in any way, and ours on what torch cannot build.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{architecture} cannot be built with {classes} classes and {dict(settings)}: {reason}"
+        ) from error
+    require_instance(f"what {architecture} gives", model, nn.Module, "a torch.nn.Module")
+    return model
 
 
 @dataclass(frozen=True)
@@ -90,16 +111,41 @@ def save_network(path: Path, network: Network, layout: Layout) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def stored_network(path: Path) -> Network:
-    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU; a DamagedError if it is not that.
+def stored_network(path: Path, architecture: str | None = None) -> Network:
+    """Read what :func:`save_network` wrote: the network in evaluation mode, on the CPU.
 
     Of an architecture of the user's own, the origin says the hash of its source (:func:`source_hash`).
+
+    Parameters
+    ----------
+    path
+        A file that may be from anywhere.
+    architecture
+        What the user's own settings name, which the file must agree with: code that the file alone names is never
+        run. None: only ours.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, or is of another architecture; a DamagedError if its content is not what was written.
     """
-    content = torch.load(io.BytesIO(read_bytes(path)), map_location="cpu", weights_only=True)
-    model = build(content["architecture"], content["classes"], content["settings"])
-    model.load_state_dict(content["state_dict"])
-    origin, source = dict(content["origin"]), source_hash(content["architecture"])
+    whole = io.BytesIO(read_bytes(path))
+    try:
+        content = torch.load(whole, map_location="cpu", weights_only=True)
+        named, classes, settings = content["architecture"], content["classes"], content["settings"]
+        preprocessing, origin = Preprocessing(**content["preprocessing"]), dict(content["origin"])
+    # On bytes that are no archive the unpickler fails in whatever way it happens to.
+    except Exception as error:
+        raise InputError(f"{path} is no network that this program stored, or is damaged: remove it") from error
+    if named != architecture and (architecture is not None or named not in ARCHITECTURES):
+        wanted = f"the settings name {shown(architecture)}" if architecture else "no settings name it"
+        raise InputError(f"{path} wants to be built by {shown(named)}, but {wanted}: remove the file, or name it there")
+    model = build(named, classes, settings)
+    try:
+        model.load_state_dict(content["state_dict"])
+    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
+        raise InputError(f"{path} does not fit its architecture {named}: remove it") from error
+    source = source_hash(named)
     if source is not None:
         origin["architecture source"] = source
-    preprocessing, output = Preprocessing(**content["preprocessing"]), content.get("output", "logits")
-    return Network(model.eval(), preprocessing, origin=origin, output=output)
+    return Network(model.eval(), preprocessing, origin=origin, output=content.get("output", "logits"))

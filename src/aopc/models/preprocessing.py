@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aopc.base.errors import InputError
 from aopc.data.dataset import Dataset
 from aopc.data.folder import ImageFolder
 from aopc.perturbation.value_range import ValueRange
+
+#: Sides of an image; of a longer one, resized by its shorter side, a network sees next to nothing.
+MOST_TIMES_AS_LONG = 50
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,27 @@ class Preprocessing:
 
     def frame(self, image: Image.Image) -> NDArray[np.uint8]:
         """The part of the image that the model sees, (H, W, 3) uint8 RGB or (H, W) uint8 grey."""
-        image, size = image.convert("L" if self.channels == "L" else "RGB"), self.resize
-        if isinstance(size, int):
-            # As torchvision does it: the longer side is rounded down.
-            short = min(image.size)
-            size = (size * image.width // short, size * image.height // short)
+        size = self._resized(image.size)
+        image = image.convert("L" if self.channels == "L" else "RGB")
         if size is not None:
             image = image.resize(size, Image.Resampling[self.interpolation.upper()])
         if self.crop is not None:
             left, top = (round((side - self.crop) / 2) for side in image.size)
             image = image.crop((left, top, left + self.crop, top + self.crop))
         return np.asarray(image)
+
+    def _resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """(width, height) of an image after resizing, None without it; InputError if nobody can mean that."""
+        if not isinstance(self.resize, int):
+            return self.resize
+        short, long = min(size), max(size)
+        if long > MOST_TIMES_AS_LONG * short:
+            raise InputError(
+                f"it has {size[0]} × {size[1]} pixels, one side more than {MOST_TIMES_AS_LONG} times the other: cut it to"
+                " what the network is to see"
+            )
+        # As torchvision does it: the longer side is rounded down.
+        return self.resize * size[0] // short, self.resize * size[1] // short
 
     def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """8-bit pixels, (…, H, W, 3) RGB or (…, H, W) grey → (…, C, H, W) float32."""

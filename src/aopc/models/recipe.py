@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from aopc.base.checked import Count, NotNegative, Positive
 from aopc.base.errors import InputError
 from aopc.base.names import nearest
 
@@ -25,17 +26,17 @@ class TrainingSettings:
         Numbers of iterations after which the network is kept, too.
     """
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
     mirror: bool
     seed: int
     solver: Literal["one-cycle", "constant"] = "one-cycle"
-    checkpoints: tuple[int, ...] = ()
+    checkpoints: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0:
+        if self.epochs < 1 or self.batch_size < 2 or not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 "training needs one epoch, two images a batch and a learning rate above 0, or more; got"
                 f" {self.epochs}, {self.batch_size} and {self.learning_rate}"

@@ -13,9 +13,8 @@ from aopc.data.dataset import Dataset
 from aopc.explainers.run import heatmaps
 from aopc.measures.specificity import similarity_to_others
 from aopc.models.inference import predict
-from aopc.models.network import stored_network
+from aopc.models.network import Network
 from aopc.paper.folders import DATA
-from aopc.paper.panel import network_file
 
 if TYPE_CHECKING:
     from aopc.paper.tracking.pending import StageRun
@@ -28,12 +27,11 @@ SHOWN = (("3", 0, 0), ("3", 1, 0), ("3", 2, 40), ("9", 0, 0), ("9", 1, 0), ("9",
 INK = 0.5
 
 
-def measure_similarity(run: "StageRun", dataset: Dataset, pooling: str, without_pooling: str) -> None:
+def measure_similarity(run: "StageRun", dataset: Dataset, pooling: Network, without_pooling: Network) -> None:
     """Write how much each heatmap is like the others of its class, on both networks."""
     assert dataset.labels is not None
     tables = []
-    for kind, name in (("pooling", pooling), ("no pooling", without_pooling)):
-        network = stored_network(network_file(name)).on()
+    for kind, network in (("pooling", pooling), ("no pooling", without_pooling)):
         images = network.inputs(np.asarray(dataset.pixels))
         for method in METHODS:
             maps = heatmaps(network.model, images, method, dataset.labels, image_ids=dataset.ids)
@@ -57,9 +55,8 @@ def _of_class(test: Dataset, name: str) -> NDArray[np.int64]:
     return np.flatnonzero(test.labels == test.classes.index(name))
 
 
-def write_figure1(pooling: str, test: Dataset) -> None:
+def write_figure1(network: Network, test: Dataset) -> None:
     """One 3 that the network recognises, with three heatmaps."""
-    network = stored_network(network_file(pooling)).on()
     pixels = np.asarray(test.pixels[_of_class(test, "3")])
     target = test.classes.index("3")
     right = predict(network.model, network.inputs(pixels)).argmax(axis=1) == target
@@ -73,9 +70,8 @@ def write_figure1(pooling: str, test: Dataset) -> None:
     write_array(FOLDER / "figure1-heatmaps.npy", np.stack([random, segmentation, lrp]))
 
 
-def write_figure3(without_pooling: str, test: Dataset) -> None:
+def write_figure3(network: Network, test: Dataset) -> None:
     """Digits, some of them turned, and their heatmaps for the digit's own class."""
-    network = stored_network(network_file(without_pooling)).on()
     pictures, targets = [], []
     for name, number, degrees in SHOWN:
         members = _of_class(test, name)

@@ -12,9 +12,10 @@ import torch
 from aopc.base.names import resolve
 from aopc.base.places import downloads_folder
 from aopc.base.random import Stream
+from aopc.base.text import readable, without_secrets
 from aopc.data.dataset import Dataset
 from aopc.data.downloads.fetch import is_here
-from aopc.data.downloads.source import Source, readable
+from aopc.data.downloads.source import Source
 from aopc.data.sources import DOWNLOADS, SPLITS
 from aopc.data.sources.torchvision_sets import mnist_folder
 from aopc.experiment.estimate import calibrate_curves, duration
@@ -137,7 +138,7 @@ def _downloads(files: list[Needed]) -> list[str]:
             f"  {source.name}: {about}{readable(source.bytes)}, {state}{taken}",
             f"    checksum {source.checksum or f'none published; {known}'}",
             f"    {source.licence}; {source.page}",
-            *(f"    {url}" for url in source.urls if not file.here),
+            *(f"    {without_secrets(url)}" for url in source.urls if not file.here),
         ]
     return lines
 

@@ -26,7 +26,7 @@ def main_job(settings: "Settings", panel: Panel) -> Job:
     protocol, explainers = settings.protocol(panel.name), settings.explainers
     maps = {e: (panel.heatmaps(e), file_hash(panel.heatmaps_file(e))) for e in explainers}
     conditions = [(CONDITIONS[MAIN], explainers)]
-    return Job(subject_of(panel), protocol, conditions, PART_IMAGES, maps, label="perturbation")
+    return Job(subject_of(settings, panel), protocol, conditions, PART_IMAGES, maps, label="perturbation")
 
 
 def control_job(settings: "Settings", panel: Panel) -> Job:
@@ -37,7 +37,7 @@ def control_job(settings: "Settings", panel: Panel) -> Job:
     InputError
         If an explainer is not known, or two are the same.
     """
-    controls, subject, main = settings.controls, subject_of(panel), settings.protocol(panel.name)
+    controls, subject, main = settings.controls, subject_of(settings, panel), settings.protocol(panel.name)
     get_explainers([*settings.explainers, *controls.explainers])
     protocol = replace(main, repeats=controls.repeats, random_orders=controls.random_orders)
     order = Stream(main.seed, "controls", panel.name).permutation(len(subject.ids))

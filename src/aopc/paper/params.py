@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from inspect import Parameter, signature
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from aopc.base.checked import checked, validated
+from aopc.base.checked import Count, Text, checked, validated
 from aopc.base.errors import InputError
-from aopc.base.names import nearest, resolve
-from aopc.data.sources import SOURCES, SPLITS
+from aopc.base.names import nearest, require_known, require_known_or_dotted, require_safe_name, resolve
+from aopc.base.text import shown
+from aopc.data.sources import DOWNLOADS, SOURCES, SPLITS
 from aopc.explainers.registry import EXPLAINERS, FURTHER
 from aopc.measures.complexity import RENDERINGS
 from aopc.models.caffe.published import weights_named
@@ -32,6 +34,7 @@ from aopc.paper.settings import (
     Trained,
 )
 from aopc.perturbation.order import RANDOM
+from aopc.perturbation.partition import Grid
 from aopc.perturbation.protocol import Protocol
 from aopc.perturbation.removal import REMOVALS
 
@@ -40,6 +43,10 @@ T = TypeVar("T")
 PARAMS = Path("params.yaml")
 #: What settings were called before.
 RENAMED = {"arithmetic": "dtype", "surrogates": "places"}
+#: Values in a file, and sections within each other.
+MOST_VALUES, DEEPEST = 20_000, 20
+#: Sections that cannot be empty.
+_NEEDED = ("datasets", "networks", "panels", "explainers")
 
 
 def read_params(path: Path = PARAMS) -> dict[str, Any]:
@@ -54,11 +61,28 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
         params = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError("there is no params.yaml here: run dvc repro in the repository") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"params.yaml is not valid YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise InputError(f"cannot read params.yaml: {error.strerror or error}") from error
+    # Dates, numbers and tags that are none fail in whatever way Python's own types do.
+    except Exception as error:
+        reason = " ".join(str(error).partition("To suppress")[0].split()) or type(error).__name__
+        raise InputError(f"params.yaml is not valid YAML: {reason[:300]}") from error
     if not isinstance(params, dict):
         raise InputError("params.yaml must hold sections with settings")
+    _require_bounded(params)
     return params
+
+
+def _require_bounded(params: Any) -> None:
+    """Aliases make a short file large without bound, or endless."""
+    waiting, count = [(params, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > MOST_VALUES or depth > DEEPEST:
+            raise InputError(f"params.yaml holds more than {MOST_VALUES} values, or more than {DEEPEST} in each other")
+        held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += [(inner, depth + 1) for inner in held]
 
 
 def read_settings(path: Path = PARAMS) -> Settings:
@@ -75,41 +99,43 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
         With a line for each mistake: its key, what was expected, and the nearest known name.
     """
     check = _Check()
-    top = validated(_sections, "params.yaml", params)
-    seed = top["seed"]
-    datasets = check.each("datasets", top["datasets"], _dataset, seed)
+    top = check.top(params)
+    seed = top.get("seed", 0)
+    datasets = check.each("datasets", top.get("datasets", {}), _dataset, seed)
     networks = {
         name: check.each(f"networks.{name}", labels, _network, seed)
-        for name, labels in check.each("networks", top["networks"], _mapping).items()
+        for name, labels in check.each("networks", top.get("networks", {}), _mapping).items()
     }
-    panels = check.each("panels", top["panels"], _made(PanelSettings))
-    own = {"region_size", "seed", "dropout", "places"}
-    where, perturbation = "params.yaml: perturbation", Protocol(seed=seed)
-    given = check.of(validated, Protocol, where, top["perturbation"], RENAMED, *own, default=None)
+    panels = check.each("panels", top.get("panels", {}), _made(PanelSettings))
+    checkpoints = check.each("checkpoints", top.get("checkpoints", {}), _made(CheckpointSettings))
+    perturbation, own = Protocol(seed=seed), {"region_size", "seed", "dropout", "places"}
+    given = check.section(validated, Protocol, "perturbation", top, RENAMED, *own)
     if given is not None:
-        perturbation = check.of(_protocol, where, given, seed, default=perturbation)
-    controls = check.of(checked, ControlSettings, "params.yaml: controls", top["controls"], RENAMED, default=None)
-    digits = None
-    if top["digits"]:
-        digits = check.of(checked, DigitSettings, "params.yaml: digits", top["digits"], default=None)
-    checkpoints = check.each("checkpoints", top["checkpoints"], _made(CheckpointSettings))
-    rendering = check.of(checked, _rendering, "params.yaml: complexity", top["complexity"], default="")
-    check.known_explainers("explainers", top["explainers"])
-    if RANDOM not in top["explainers"]:
-        check.problems.append(f"params.yaml: explainers lacks {RANDOM}, which all are compared with")
+        perturbation = check.of(_protocol, "params.yaml: perturbation", given, seed, default=perturbation)
+    controls = check.section(checked, ControlSettings, "controls", top, RENAMED)
+    digits = check.section(checked, DigitSettings, "digits", top) if top.get("digits") else None
+    rendering = check.section(checked, _rendering, "complexity", top)
+    if "explainers" in top:
+        check.explainers(top["explainers"])
     for name, training in checkpoints.items():
         check.known_explainers(f"checkpoints.{name}.explainer", [training.explainer])
+        if training.explainer == RANDOM:
+            check.problems.append(f"params.yaml: checkpoints.{name}.explainer must be another one than {RANDOM}")
     if controls is not None:
         check.known_explainers("controls.explainers", controls.explainers)
         for removal in controls.removals:
-            check.of(_known, "controls.removals", "removal", removal, REMOVALS, default=None)
-    found = Settings(
-        seed, top.get("limit"), datasets, networks, panels, tuple(top["explainers"]), perturbation,
-        controls, digits, checkpoints, rendering, params,
-    )  # fmt: skip
-    check.references(found)
+            check.of(require_known_or_dotted, "removal", removal, REMOVALS, default=None, where="controls.removals")
+    # What one section names in another is looked for where all sections are there.
+    if set(top) >= set(_OWN):
+        found = Settings(
+            seed, top.get("limit"), datasets, networks, panels, tuple(top["explainers"]), perturbation,
+            controls, digits, checkpoints, rendering, params,
+        )  # fmt: skip
+        check.references(found)
+        check.finish()
+        return found
     check.finish()
-    return found
+    raise AssertionError("a section that is missing is a mistake")
 
 
 def _sections(
@@ -124,17 +150,25 @@ def _sections(
     digits: dict[str, Any],
     checkpoints: dict[str, Any],
     complexity: dict[str, Any],
-    package: str = "src/aopc",
-    limit: int | None = None,
+    package: Text = "src/aopc",
+    limit: Count | None = None,
 ) -> None:
     """The sections of params.yaml."""
 
 
+#: What each section may be, at the least: to look at one of them alone.
+_EMPTY: dict[str, Any] = {
+    "seed": 0, "datasets": {}, "networks": {}, "panels": {}, "explainers": [], "perturbation": {}, "controls": {},
+    "digits": {}, "checkpoints": {}, "complexity": {}, "limit": None, "package": "src",
+}  # fmt: skip
+_OWN = tuple(n for n, p in signature(_sections).parameters.items() if p.default is Parameter.empty)
+
+
 def _rendering(*, rendering: str) -> str:
-    if rendering not in RENDERINGS:
-        raise InputError(
-            f"params.yaml: complexity.rendering: unknown rendering {rendering!r}: {nearest(rendering, RENDERINGS)}"
-        )
+    try:
+        require_known("rendering", rendering, RENDERINGS)
+    except InputError as error:
+        raise InputError(f"params.yaml: complexity.rendering: {error}") from error
     return rendering
 
 
@@ -148,15 +182,6 @@ def _made(target: type[T]) -> Callable[[str, Any], T]:
     return lambda where, values: checked(target, where, values, RENAMED)
 
 
-def _known(where: str, kind: str, name: str, table: Mapping[str, Any]) -> None:
-    """A name of ours; what a dotted path leads to is seen when it is used."""
-    if name not in table and ":" not in name:
-        raise InputError(
-            f"params.yaml: {where}: unknown {kind} {name!r}: {nearest(name, table)}, or your own as"
-            " package.module:function"
-        )
-
-
 def _protocol(where: str, given: Mapping[str, Any], seed: int) -> Protocol:
     """The section perturbation; each panel has its own region size."""
     missing = [n for n in ("steps", "repeats", "random_orders", "removal") if n not in given]
@@ -164,8 +189,10 @@ def _protocol(where: str, given: Mapping[str, Any], seed: int) -> Protocol:
         raise InputError(f"{where} lacks {', '.join(missing)}")
     if "morf" not in given.get("orders", ("morf",)):
         raise InputError(f"{where}.orders must be morf, or morf and lerf: AOPC is of MoRF")
-    removal = given["removal"]
-    _known("perturbation.removal", "removal", removal, REMOVALS)
+    try:
+        require_known_or_dotted("removal", given["removal"], REMOVALS)
+    except InputError as error:
+        raise InputError(f"{where}.removal: {error}") from error
     try:
         return Protocol(**given, seed=seed)
     except InputError as error:
@@ -182,7 +209,13 @@ def _dataset(where: str, values: Any, seed: int) -> DatasetSettings:
         if split not in SPLITS:
             check.problems.append(f"{where} has no split {split!r}: {nearest(str(split), SPLITS)}")
         else:
-            check.of(validated, function, f"{where}.{split}", given, {}, "split", "seed", default={})
+            place = f"{where}.{split}"
+            right = check.of(validated, function, place, given, {}, "split", "seed", default=None)
+            if right is not None and source in DOWNLOADS and {"archive", "archives"} & set(right):
+                needed = resolve("data set source", DOWNLOADS, source)
+                check.of(needed, split, right, default=None, where=place)
+    if not values:
+        check.problems.append(f"{where} lacks a split: {' or '.join(SPLITS)}")
     check.finish()
     return DatasetSettings(source, values)
 
@@ -191,7 +224,7 @@ def _network(where: str, values: Any, seed: int) -> Published | Given | Trained:
     values = dict(_mapping(where, values))
     if "weights" in values:
         published = checked(Published, where, values)
-        weights_named(published.weights)
+        weights_named(published.weights).source.changed(published.archive, "archive")
         return published
     if "file" in values:
         given = checked(Given, where, values)
@@ -205,8 +238,13 @@ def _network(where: str, values: Any, seed: int) -> Published | Given | Trained:
     recipe = check.of(partial(checked, seed=seed), TrainingSettings, where, values, default=None)
     trained: Trained = check.of(partial(checked, recipe=recipe), Trained, where, own, default=None)
     check.finish()
-    _known(where.removeprefix("params.yaml: "), "architecture", trained.architecture, ARCHITECTURES)
+    require_known_or_dotted("architecture", trained.architecture, ARCHITECTURES)
     return trained
+
+
+def _require_regions(side: int, protocol: Protocol) -> None:
+    """So many regions must be in an image."""
+    Grid(side, side, protocol.region_size).check_steps(protocol.steps)
 
 
 class _Check:
@@ -220,25 +258,57 @@ class _Check:
         try:
             return check(*arguments)
         except InputError as error:
-            said = str(error).splitlines()
-            placed = [x if x.startswith(str(PARAMS)) else f"{where}: {x}" for x in said]
-            self.problems += placed if where else said
+            place = where if where.startswith(str(PARAMS)) or not where else f"params.yaml: {where}"
+            self.problems += [x if x.startswith(str(PARAMS)) or not where else f"{place}: {x}" for x in error.mistakes]
             return default
 
-    def each(self, section: str, values: Any, check: Callable[..., Any], *more: Any) -> dict[str, Any]:
+    def top(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The sections that are there and of their types."""
+        found: dict[str, Any] = {}
+        wrong = self.of(validated, _sections, "params.yaml", params, default=None) is None
+        for name in params if wrong else ():
+            one = {**_EMPTY, name: params[name]} if name in _EMPTY else {}
+            with suppress(InputError):
+                found |= {name: validated(_sections, "params.yaml", one)[name]} if one else {}
+        found = found if wrong else dict(params)
+        for name in _NEEDED:
+            if name in found and not found[name]:
+                self.problems.append(f"params.yaml: {name} must name one at least")
+        return found
+
+    def section(self, check: Callable[..., Any], target: Any, name: str, top: Mapping[str, Any], *more: Any) -> Any:
+        """What the check makes of a section, None where that is wrong or missing."""
+        return self.of(check, target, f"params.yaml: {name}", top[name], *more, default=None) if name in top else None
+
+    def each(self, section: str, entries: Mapping[str, Any], check: Callable[..., Any], *more: Any) -> dict[str, Any]:
         """The entries of a section by name; those with mistakes are left out."""
-        found = {}
-        for name, entry in values.items():
+        found, lower = {}, {}
+        for name, entry in entries.items():
             where = f"params.yaml: {section}.{name}"
+            before = len(self.problems)
+            self.of(require_safe_name, "name", name, default=None, where=f"params.yaml: {section}")
+            other = lower.setdefault(str(name).casefold(), name)
+            if other != name:
+                self.problems.append(f"params.yaml: {section}: {other} and {name} are the same file on some systems")
             made = self.of(check, where, entry, *more, default=None, where=where)
-            if made is not None:
+            if made is not None and len(self.problems) == before:
                 found[name] = made
         return found
 
     def known_explainers(self, where: str, names: Sequence[str]) -> None:
         self.problems += [f"params.yaml: {where} has {n} twice" for n, k in Counter(names).items() if k > 1]
         for name in names:
-            self.of(_known, where, "explainer", name, EXPLAINERS | FURTHER, default=None)
+            self.of(require_known_or_dotted, "explainer", name, [*EXPLAINERS, *FURTHER], default=None, where=where)
+
+    def explainers(self, names: Sequence[str]) -> None:
+        """Those that all panels are explained by."""
+        self.known_explainers("explainers", names)
+        if RANDOM not in names:
+            self.problems.append(f"params.yaml: explainers lacks {RANDOM}, which all are compared with")
+        elif len(set(names)) == 1:
+            self.problems.append(f"params.yaml: explainers must name one beside {RANDOM}")
+        for name in dict.fromkeys(n for n in names if list(names).count(n) > 1):
+            self.problems.append(f"params.yaml: explainers names {shown(name)} twice")
 
     def references(self, settings: Settings) -> None:
         """What one section names in another must be there."""
@@ -257,6 +327,14 @@ class _Check:
                     f"params.yaml: {where} wants the network {network!r}, which no section of networks"
                     f" gives: it must be data set/label; {nearest(network, networks)}"
                 )
+        places = [(f"panels.{n}", n, p.network, settings.protocol(n)) for n, p in settings.panels.items()]
+        places += [
+            (f"checkpoints.{n}", n, f"{n}/{c.network}", c.protocol(settings.perturbation))
+            for n, c in settings.checkpoints.items()
+        ]
+        for where, data_set, network, protocol in places:
+            if side := settings.side(data_set, network):
+                self.of(_require_regions, side, protocol, default=None, where=where)
         tested = [n for n, d in settings.datasets.items() if "test" in d.splits]
         sets = [(f"panels.{n}", n) for n in settings.panels]
         sets += [(f"checkpoints.{n}", n) for n in settings.checkpoints]
@@ -295,4 +373,4 @@ class _Check:
     def finish(self) -> None:
         """Raise what was collected."""
         if self.problems:
-            raise InputError("\n".join(dict.fromkeys(self.problems)))
+            raise InputError(*dict.fromkeys(self.problems))

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from aopc.base.errors import InputError
+from aopc.base.checked import Count, Natural, Text
+from aopc.data.sources import SIDES
+from aopc.models.caffe.published import weights_named
+from aopc.models.preprocessing import PREPROCESSINGS
 from aopc.models.recipe import TrainingSettings
 from aopc.perturbation.protocol import (
     CONDITIONS,
@@ -46,7 +49,7 @@ class Given:
     """
 
     kind: ClassVar[Literal["given"]] = "given"
-    file: str
+    file: Text
     architecture: str
     preprocessing: str
 
@@ -80,9 +83,9 @@ class PanelSettings:
     """
 
     network: str
-    images: int | None
-    region_size: int
-    title: str
+    images: Count | None
+    region_size: Count
+    title: Text
     stands_for: PaperData | None = None
 
 
@@ -106,20 +109,14 @@ class ControlSettings:
         Further ones, judged beside the panel's.
     """
 
-    images: int
-    repeats: int
-    random_orders: int
+    images: Count
+    repeats: Count
+    random_orders: Count
     removals: tuple[str, ...]
     lerf: bool
     dropout: bool
-    places: int
+    places: Natural
     explainers: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if min(self.images, self.repeats, self.random_orders) < 1 or self.places < 0:
-            raise InputError(
-                "params.yaml: controls needs images, repeats and random_orders of 1 or more, and places of 0 or more"
-            )
 
     def conditions(self, explainers: Sequence[str], protocol: Protocol) -> list[tuple[Condition, list[str]]]:
         """Each condition with the explainers that are judged under it."""
@@ -146,7 +143,7 @@ class DigitSettings:
     data_set: str
     network: str
     without_pooling: str
-    images: int
+    images: Count
 
 
 @dataclass(frozen=True)
@@ -167,12 +164,12 @@ class CheckpointSettings:
 
     network: str
     explainer: str
-    images: int | None
-    region_size: int
-    title: str
-    steps: int | None = None
-    repeats: int | None = None
-    random_orders: int | None = None
+    images: Count | None
+    region_size: Count
+    title: Text
+    steps: Count | None = None
+    repeats: Count | None = None
+    random_orders: Count | None = None
 
     def protocol(self, main: Protocol) -> Protocol:
         """The profile's, with what this section says otherwise."""
@@ -212,6 +209,26 @@ class Settings:
         """At which there are checkpoints of the network whose training the section ``name`` follows."""
         network = self.networks[name][self.checkpoints[name].network]
         return network.recipe.checkpoints if network.kind == "trained" else ()
+
+    def side(self, data_set: str, network: str) -> int | None:
+        """Of the square images of a data set as a network sees them, in pixels; None: it is not known before they are
+        there.
+        """
+        owner, _, label = network.partition("/")
+        found, images = self.networks.get(owner, {}).get(label), self.datasets.get(data_set)
+        if found is None or images is None:
+            return None
+        if found.kind == "published":
+            return weights_named(found.weights).preprocessing.crop
+        if found.kind == "given":
+            return PREPROCESSINGS[found.preprocessing].crop if found.preprocessing in PREPROCESSINGS else None
+        return SIDES.get(images.source) or images.splits.get("test", {}).get("size")
+
+    def architecture_of(self, network: str) -> str | None:
+        """What builds a network (data set/label), as its section says; None: what belongs to its weights."""
+        data_set, _, label = network.partition("/")
+        named = getattr(self.networks[data_set][label], "architecture", "")
+        return named if self.networks[data_set][label].kind == "trained" or ":" in named else None
 
     def protocol(self, panel: str) -> Protocol:
         """Region perturbation on one panel."""

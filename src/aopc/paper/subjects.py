@@ -1,14 +1,20 @@
 """The pipeline's files as subjects of the experiment."""
 
+from typing import TYPE_CHECKING
+
 from aopc.base.provenance import file_hash
 from aopc.experiment.subject import Subject
 from aopc.models.network import stored_network
 from aopc.paper.panel import Panel
 
+if TYPE_CHECKING:
+    from aopc.paper.settings import Settings
 
-def subject_of(panel: Panel) -> Subject:
+
+def subject_of(settings: "Settings", panel: Panel) -> Subject:
     """What is explained on a panel, on the best device."""
-    network = stored_network(panel.folder / "network.pt").on()
+    architecture = settings.architecture_of(settings.panels[panel.name].network)
+    network = stored_network(panel.folder / "network.pt", architecture).on()
     inputs = [file_hash(f) for f in sorted(panel.folder.iterdir())]
     if "architecture source" in network.origin:
         inputs.append(network.origin["architecture source"])

@@ -36,16 +36,17 @@ def follow(
     protocol: Protocol,
     dataset: Dataset,
     test: Dataset,
+    architecture: str | None,
 ) -> dict[str, list[float]]:
     """Judge the network of the data set ``name`` at its checkpoints, and write what Figure 7 shows.
 
-    AOPC is taken on ``dataset``, the accuracy on ``test``. Returns ``aopc`` and ``accuracy`` by checkpoint.
+    AOPC is taken on ``dataset``, the accuracy on ``test``; ``architecture`` is as of :func:`stored_network`. Returns ``aopc`` and ``accuracy`` by checkpoint.
     """
     assert test.labels is not None
     tables, correct, maps = [], [], []
     for iteration in iterations:
         file = checkpoint_file(DATA / "networks" / name, settings.network, iteration)
-        network = stored_network(file).on()
+        network = stored_network(file, architecture).on()
         job = _job(name, network, file, settings.explainer, protocol, dataset)
         with run(job, PARTS) as done:
             tables.append(_table(done, settings.explainer, iteration))

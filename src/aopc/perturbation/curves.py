@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.errors import InputError
 from aopc.perturbation.order import Order
 
 
@@ -30,6 +31,17 @@ class Curves:
     probabilities: NDArray[np.float32]
     targets: NDArray[np.int64]
     image_ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        values = (self.logits, self.probabilities, self.targets)
+        shapes = [v.shape if isinstance(v, np.ndarray) else None for v in values]
+        logits = shapes[0]
+        count = len(self.image_ids) if isinstance(self.image_ids, tuple | list) else None
+        if logits is None or len(logits) != 3 or shapes[1:] != [logits, logits[:1]] or count != logits[0]:
+            raise InputError(
+                "curves are two arrays (images, trajectories, steps + 1), a target and a name an image; got the shapes"
+                f" {shapes} and {count} names"
+            )
 
     @property
     def forwards(self) -> int:

@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.arguments import as_array, require_same_length
 from aopc.base.errors import InputError
+from aopc.base.machine import require_memory
 from aopc.base.random import Stream
 from aopc.perturbation.partition import Partition
 
@@ -33,6 +35,14 @@ class Ranking:
     orders: NDArray[np.int64]
     usable: NDArray[np.bool_]
 
+    def __post_init__(self) -> None:
+        orders = as_array("orders", self.orders, "images, orders, regions", kinds="iu")
+        if orders.min() < 0 or orders.max() >= orders.shape[2]:
+            raise InputError(
+                f"orders must be of the regions 0 to {orders.shape[2] - 1}; got {orders.min()} to {orders.max()}"
+            )
+        require_same_length(orders=orders, usable=as_array("usable", self.usable, "images", kinds="b"))
+
     @classmethod
     def of_heatmaps(
         cls, partition: Partition, heatmaps: Any, order: Order, image_ids: Sequence[str], seed: int
@@ -40,7 +50,7 @@ class Ranking:
         """One order an image, by its heatmap: an array or a tensor (N, H, W) of any library, on any device. One
         that is not finite is not usable. InputError if the shape is another.
         """
-        maps = np.asarray(heatmaps.detach().float().cpu() if hasattr(heatmaps, "detach") else heatmaps)
+        maps = as_array("heatmaps", heatmaps.detach().float() if hasattr(heatmaps, "detach") else heatmaps)
         expected = (len(image_ids), partition.height, partition.width)
         if maps.shape != expected:
             raise InputError(f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}")
@@ -76,6 +86,9 @@ def heatmap_orders(
 
 def random_orders(partition: Partition, image_ids: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
     """``count`` random orders for each image, (N, count, R) int64."""
+    # As arrays one by one, then joined.
+    needed = len(image_ids) * count * (16 * partition.count + 128)
+    require_memory(needed, f"{count} random orders of {partition.count} regions for {len(image_ids)} images")
 
     def drawn(stream: Stream) -> NDArray[np.int64]:
         order = stream.permutation(partition.count)

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.arguments import as_array, as_integer
 from aopc.base.errors import InputError
 
 
@@ -73,7 +74,7 @@ class LabelMap:
     region_of_pixel: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.region_of_pixel)
+        labels = as_array("a label map", self.region_of_pixel)
         whole = labels.ndim == 2 and labels.size and np.issubdtype(labels.dtype, np.integer)
         # There are no more regions than pixels, and a larger label would take the memory of so many.
         possible = whole and labels.min() >= 0 and labels.max() < labels.size
@@ -159,8 +160,8 @@ class Grid:
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InputError(f"the region size must be at least 1 pixel; got {self.size}")
+        for name in ("height", "width", "size"):
+            as_integer(name if name != "size" else "the region size", getattr(self, name), 1)
         if self.size > min(self.height, self.width):
             raise InputError(
                 f"regions of {self.size} × {self.size} pixels are larger than the image of"

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from aopc.base.arguments import as_integer, require_flag
+from aopc.base.checked import Count, Natural
 from aopc.base.errors import InputError
-from aopc.base.names import nearest
+from aopc.base.names import nearest, require_known, require_known_or_dotted
+from aopc.base.text import shown
 from aopc.perturbation.order import RANDOM, Order, trajectories_at_random
 from aopc.perturbation.removal import REMOVALS, Removal, removal_named
 
@@ -49,29 +52,29 @@ class Protocol:
         If a setting is impossible.
     """
 
-    region_size: int = 9
-    steps: int = 100
-    repeats: int = 10
-    random_orders: int | None = None
+    region_size: Count = 9
+    steps: Count = 100
+    repeats: Count = 10
+    random_orders: Count | None = None
     removal: str | Removal = "uniform"
     seed: int = 0
     orders: tuple[Order, ...] = ("morf",)
     dtype: DType = "float32"
     dropout: bool = False
-    places: int = 0
+    places: Natural = 0
 
     def __post_init__(self) -> None:
-        if not self.orders or not set(self.orders) <= {"morf", "lerf"}:
-            said = ", ".join(self.orders) or "none"
-            raise InputError(f"the orders of heatmaps must be morf, lerf or both; got {said}")
-        if self.region_size < 1:
-            raise InputError(f"the region size must be at least 1 pixel; got {self.region_size}")
-        if self.repeats < 1 or (self.random_orders is not None and self.random_orders < 1):
-            raise InputError("the numbers of repeats and of random orders must be at least 1")
-        if self.places < 0:
-            raise InputError(f"the number of random places must be 0 or more; got {self.places}")
-        if self.dtype not in DTYPES:
-            raise InputError(f"unknown dtype {self.dtype!r}: {nearest(self.dtype, DTYPES)}")
+        listed = isinstance(self.orders, tuple | list) and all(isinstance(o, str) for o in self.orders)
+        if not listed or not self.orders or not set(self.orders) <= {"morf", "lerf"}:
+            raise InputError(f"the orders of heatmaps must be morf, lerf or both; got {shown(self.orders)}")
+        bounds = {"region_size": 1, "steps": 1, "repeats": 1, "random_orders": 1, "places": 0, "seed": None}
+        for name, least in bounds.items():
+            if (value := getattr(self, name)) is not None or name != "random_orders":
+                object.__setattr__(self, name, as_integer(name, value, least))
+        require_flag("dropout", self.dropout)
+        require_known("dtype", self.dtype, DTYPES)
+        if not callable(self.removal):
+            require_known_or_dotted("removal", self.removal, REMOVALS)
 
     def orders_of(self, explainer: str) -> tuple[Order, ...]:
         """The orders to compute for an explainer: the baseline has random ones only."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.arguments import as_array
 from aopc.base.errors import InputError
 
 #: (C, H, W).
@@ -25,8 +26,9 @@ class ValueRange:
     high: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        finite = np.isfinite(self.low).all() and np.isfinite(self.high).all()
-        if len(self.low) != len(self.high) or not finite or not np.less(self.low, self.high).all():
+        low, high = (as_array("bounds of values", bound, "channels") for bound in (self.low, self.high))
+        finite = np.isfinite(low).all() and np.isfinite(high).all()
+        if len(low) != len(high) or not finite or not np.less(low, high).all():
             raise InputError(
                 "the value range needs one finite low and one higher high for each channel; got"
                 f" low {self.low} and high {self.high}"

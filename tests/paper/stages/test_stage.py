@@ -45,8 +45,20 @@ def test_only_stages_that_run_a_network_import_torch(module: str) -> None:
     ("error", "status", "noted", "said"),
     [
         (None, 0, "FINISHED", ""),
-        (InputError("first\nsecond"), 2, "FAILED", "aopc: first\naopc: second\n"),
-        (KeyboardInterrupt(), 130, "KILLED", ""),
+        (InputError("first", "second"), 2, "FAILED", "aopc: first\naopc: second\n"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "KILLED",
+            "aopc: interrupted; what is finished is kept, and the same command goes on from there\n",
+        ),
+        (
+            MemoryError(),
+            2,
+            "FAILED",
+            "aopc: memory ran out: give a smaller --batch-size, or less at once; what is finished is kept\n",
+        ),
+        (OSError(28, "No space left on device", "x"), 2, "FAILED", "aopc: No space left on device: x\n"),
     ],
 )
 def test_what_becomes_of_a_stage_is_noted(

@@ -5,16 +5,19 @@ into one new folder. An archive with a member that would lead out of its folder 
 publisher's archive has one.
 """
 
+import bz2
+import gzip
 import hashlib
 import inspect
 import json
+import lzma
+import os
 import shutil
 import tarfile
 import zlib
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -37,12 +40,30 @@ LARGEST_MEMBER = 2**30
 #: Names and headers of a member, bytes and number in a row; more is an attack on our memory.
 LARGEST_HEADER, MOST_HEADERS = 2**20, 20
 
+#: Images and weights hardly compress; no publisher's archive is larger inside than so many times its size.
+LARGEST_RATIO = 100
+#: How a compressed file begins → what reads it.
+_COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+
 #: A member's name → the image's id, None for what is no image of the data set.
 Naming = Callable[[str], str | None]
 
 #: Types of members that say more about the next one; each is read whole.
 _EXTRA = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
-_DAMAGED = (tarfile.TarError, EOFError, IndexError, OverflowError, RecursionError, ValueError, LZMAError, zlib.error)
+_DAMAGED = (
+    tarfile.TarError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    ValueError,
+    lzma.LZMAError,
+    zlib.error,
+)
 
 
 class _StrictTarInfo(tarfile.TarInfo):
@@ -224,7 +245,7 @@ def _files(path: Path) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
     with (
         path.open("rb") as raw,
         byte_bar(path.stat().st_size, f"unpack {path.name}") as progress,
-        _StrictTarFile.open(fileobj=raw, mode="r|*", bufsize=2**18) as archive,
+        _StrictTarFile.open(fileobj=unpacked(raw), mode="r|", bufsize=2**18) as archive,
     ):
         told = 0
         for member in archive:
@@ -236,6 +257,36 @@ def _files(path: Path) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
                 yield name, member, content
             progress(raw.tell() - told)
             told = raw.tell()
+
+
+class _Bounded:
+    """What a compressed file holds, read piece by piece, and no more of it than a publisher's file can hold."""
+
+    def __init__(self, content: IO[bytes], most: int) -> None:
+        self._content, self._left = content, most
+
+    def read(self, size: int) -> bytes:
+        try:
+            found = self._content.read(size)
+        # gzip and bz2 say so of what is damaged; the disk gives its errors a number.
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise tarfile.ReadError(f"{error}") from error
+        self._left -= len(found)
+        if self._left < 0:
+            raise tarfile.ReadError(f"it unpacks to more than {LARGEST_RATIO} times its size")
+        return found
+
+
+def unpacked(raw: IO[bytes]) -> _Bounded:
+    """The content of an open file, which may be compressed by gzip, bzip2 or xz: at most :data:`LARGEST_RATIO` times its
+    size, of which there is never more in memory than is asked for. Errors as of tarfile, zlib and lzma.
+    """
+    size, start = os.fstat(raw.fileno()).st_size, raw.read(6)
+    raw.seek(0)
+    opened: IO[bytes] = next((open(raw) for magic, open in _COMPRESSIONS.items() if start.startswith(magic)), raw)
+    return _Bounded(opened, size * LARGEST_RATIO + LARGEST_HEADER)
 
 
 def _safe_name(path: Path, member: tarfile.TarInfo) -> str:

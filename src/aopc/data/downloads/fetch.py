@@ -20,7 +20,8 @@ from filelock import FileLock
 from aopc.base.errors import InputError
 from aopc.base.files import read_json, write_json
 from aopc.base.progress import byte_bar
-from aopc.data.downloads.source import Source, readable
+from aopc.base.text import readable, without_secrets
+from aopc.data.downloads.source import Source
 
 CHUNK = 2**20
 #: (to connect, between two chunks) in seconds.
@@ -122,7 +123,7 @@ class _Download:
             try:
                 checksum = self._from_mirror(url)
             except _MirrorError as error:
-                problems.append(f"{url} {error}")
+                problems.append(without_secrets(f"{url} {error}"))
                 continue
             self.part.replace(self.path)
             self.origin.unlink(missing_ok=True)
@@ -160,7 +161,7 @@ class _Download:
 
     def _transfer(self, url: str) -> str:
         source, have, started = self.source, self.arrived, _read_note(self.origin)
-        validator = started.get("validator") if started.get("url") == url else None
+        validator = started.get("validator") if started.get("url") == without_secrets(url) else None
         if source.checksum is None and not validator:
             have = 0  # nothing would tell that parts of two mirrors, or of two editions, do not go together
         headers = {"Accept-Encoding": "identity", "User-Agent": "aopc (research replication)"}
@@ -181,7 +182,7 @@ class _Download:
                 etag = answer.headers.get("ETag", "")
                 weak = not etag or etag.startswith("W/")
                 validator = answer.headers.get("Last-Modified", "") if weak else etag
-                write_json(self.origin, {"url": url, "validator": validator})
+                write_json(self.origin, {"url": without_secrets(url), "validator": validator})
             digest = hashlib.new(self.algorithm)
             with byte_bar(total, source.name) as progress, self.part.open("r+b" if have else "wb") as file:
                 _digest_first(file, have, digest, progress)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aopc.base.arguments import as_integer
 from aopc.base.errors import InputError
-from aopc.base.names import nearest
+from aopc.base.names import nearest, require_safe_name
+from aopc.base.text import readable, shown
 
 #: What :meth:`Source.changed` takes.
 _CHANGEABLE = ("name", "urls", "size", "checksum")
@@ -62,10 +64,12 @@ class Source:
         Another URL alone keeps the checksum; whoever gives another checksum takes the size off too, unless that is
         given as well. An InputError if there is no such setting, or it has no such value.
         """
+        if settings is not None and not isinstance(settings, Mapping):
+            raise InputError(f"{where} must be a section of settings; got {shown(settings)}")
         new = dict(settings or {})
         for name in new:
             if name not in _CHANGEABLE:
-                raise InputError(f"unknown setting {name!r} in {where}: {nearest(name, _CHANGEABLE)}")
+                raise InputError(f"unknown setting {shown(name)} in {where}: {nearest(name, _CHANGEABLE)}")
         if "checksum" in new:
             checksum = new["checksum"]
             new = {"size": None, **new, "checksum": None if checksum is None else _checksum(checksum, where)}
@@ -73,6 +77,10 @@ class Source:
         mirrors = tuple(urls) if isinstance(urls, list | tuple) else (urls,)
         if not all(isinstance(u, str) and u.startswith(("http://", "https://")) for u in mirrors):
             raise InputError(f"{where}: urls must be http or https addresses; got {urls!r}")
+        if "name" in new:
+            require_safe_name(f"name in {where}", new["name"])
+        if new.get("size") is not None:
+            as_integer(f"{where}: size", new["size"], 1, 2**62)
         return replace(self, **{**new, "urls": mirrors})
 
 
@@ -88,18 +96,3 @@ def _checksum(value: Any, where: str) -> str:
             f"{where}: a checksum is {', '.join(_DIGITS)} and hexadecimal digits, as in md5:0123…; got {value!r}"
         )
     return f"{algorithm}:{digest}"
-
-
-def readable(size: float) -> str:
-    """Bytes for people.
-
-    Examples
-    --------
-    >>> readable(6744924160)
-    '6.7 GB'
-    """
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -31,3 +31,6 @@ DOWNLOADS: dict[str, str] = {
     "places365-validation": "aopc.data.sources.places:needed_places365",
     "sun397": "aopc.data.sources.sun397:needed",
 }
+
+#: Name → side of its images in pixels, for those whose images are squares of one size.
+SIDES = {"cifar10": 32, "digits": 32, "drawn": 64, "mnist": 32}

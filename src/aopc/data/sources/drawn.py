@@ -8,16 +8,19 @@ The label is a shape. Colour, texture, size, place, angle, lighting, ground and 
 so a network has to learn shape. The mask marks the pixels of the objects that the label names.
 """
 
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from aopc.base.errors import InputError
-from aopc.base.names import nearest
+from aopc.base.checked import Count
+from aopc.base.machine import require_memory
+from aopc.base.names import require_known
 from aopc.base.random import Stream
 from aopc.data.dataset import Dataset
 
@@ -93,7 +96,8 @@ class Style:
     noise: float  # standard deviation of the sensor's noise, in parts of the grey range
 
 
-STYLES: dict[str, Style] = {
+StyleName = Literal["objects", "scenes", "scenes-shifted"]
+STYLES: dict[StyleName, Style] = {
     "objects": Style((1, 1), (11, 21), (0, 3), 0.10, (3, 7), (0.2, 1.0), 0.35, 0.02),
     "scenes": Style((3, 5), (7, 12), (5, 10), 0.30, (4, 11), (0.2, 1.0), 0.35, 0.02),
     "scenes-shifted": Style((2, 6), (6, 13), (8, 14), 0.36, (6, 23), (0.0, 0.45), 0.6, 0.05),
@@ -249,18 +253,20 @@ def draw(style: Style, label: int, stream: Stream) -> Drawing:
     return np.floor(255 * np.clip(picture, 0, 1) + 0.5).astype(np.uint8), mask
 
 
-def _draw_numbered(style: str, split: str, seed: int, number: int) -> Drawing:
+def _draw_numbered(style: StyleName, split: str, seed: int, number: int) -> Drawing:
     return draw(STYLES[style], number % len(CLASSES), Stream(seed, "drawn", style, split, number))
 
 
-def drawn(*, style: str, split: str, images: int, seed: int) -> Dataset:
+def drawn(*, style: StyleName, split: str, images: Count, seed: int) -> Dataset:
     """``images`` images of a part of the data set, the classes in turn, drawn by ``seed``.
 
     ``style`` is a key of :data:`STYLES`, ``split`` "train" or "test"; different splits share no random value.
     """
-    if style not in STYLES:
-        raise InputError(f"unknown style {style!r}: {nearest(style, STYLES)}")
-    with ProcessPoolExecutor() as pool:
+    require_known("style", style, STYLES)
+    # Each with its mask.
+    require_memory(4 * images * SIZE**2, f"{images} drawn images")
+    # The workers are interrupted by this process, not by the terminal.
+    with ProcessPoolExecutor(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
         drawings = list(pool.map(partial(_draw_numbered, style, split, seed), range(images), chunksize=100))
     return Dataset(
         images=np.stack([picture for picture, _ in drawings]),

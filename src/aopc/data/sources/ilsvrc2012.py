@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aopc.base.checked import Count, Text
 from aopc.base.errors import InputError
 from aopc.base.places import downloads_folder
 from aopc.data.dataset import Dataset
@@ -34,7 +35,7 @@ def needed(split: str, settings: Mapping[str, Any]) -> list[Source]:
 
 
 def ilsvrc2012(
-    *, split: str, seed: int, count: int = 5040, folder: str | None = None, archive: Mapping[str, Any] | None = None
+    *, split: str, seed: int, count: Count = 5040, folder: Text | None = None, archive: Mapping[str, Any] | None = None
 ) -> Dataset:
     """The first ``count`` images of the validation set in the order of their official names; there is one split.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from aopc.base.checked import Count, Text
 from aopc.base.errors import InputError
 from aopc.data.classes import read_class_names
 from aopc.data.dataset import Dataset
@@ -13,7 +14,13 @@ from aopc.data.subset import Subset
 
 
 def own_images(
-    *, split: str, seed: int, folder: str, count: int | None = None, size: int | None = None, classes: str | None = None
+    *,
+    split: str,
+    seed: int,
+    folder: Text,
+    count: Count | None = None,
+    size: Count | None = None,
+    classes: Text | None = None,
 ) -> Dataset:
     """Image files of any kind; where they lie in subfolders, these are their classes.
 

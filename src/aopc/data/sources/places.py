@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aopc.base.checked import Count
 from aopc.base.errors import InputError
 from aopc.data.dataset import Dataset
 from aopc.data.downloads.archives import fetch_subset
@@ -38,7 +39,7 @@ needed_places205 = of_one_archive(PLACES205, "places205")
 needed_places365 = of_one_archive(PLACES365, "places365")
 
 
-def places205(*, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None) -> Dataset:
+def places205(*, split: str, seed: int, count: Count = 5040, archive: Mapping[str, Any] | None = None) -> Dataset:
     """A random sample of the testing set. Its labels were never published, and the paper needs none.
 
     Where the archive cannot be had, the message names the substitute, which is never taken without being asked for.
@@ -56,7 +57,7 @@ def places205(*, split: str, seed: int, count: int = 5040, archive: Mapping[str,
 
 
 def places365_validation(
-    *, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None
+    *, split: str, seed: int, count: Count = 5040, archive: Mapping[str, Any] | None = None
 ) -> Dataset:
     """A random sample of Places365's validation set, in the place of Places205's testing set.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from aopc.base.checked import Count
 from aopc.data.dataset import Dataset
 from aopc.data.downloads.archives import fetch_subset
 from aopc.data.downloads.source import Source, of_one_archive
@@ -38,7 +39,7 @@ def shared_categories() -> dict[str, tuple[str, int]]:
     return {sun: (places, int(index)) for sun, places, index in rows[1:]}
 
 
-def sun397(*, split: str, seed: int, count: int = 5040, archive: Mapping[str, Any] | None = None) -> Dataset:
+def sun397(*, split: str, seed: int, count: Count = 5040, archive: Mapping[str, Any] | None = None) -> Dataset:
     """A random sample of the images whose category is one of Places205's 205; labels are those. There is one split.
 
     The paper does not say which 5040 it took. There are 68,879 to choose from; the sample is the same for everyone

@@ -1,6 +1,5 @@
 """MNIST and CIFAR-10 through torchvision, downloaded as everything else is."""
 
-import gzip
 import hashlib
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from aopc.base.errors import InputError
 from aopc.base.names import nearest
 from aopc.base.places import downloads_folder
 from aopc.data.dataset import Dataset
-from aopc.data.downloads.archives import read_members
+from aopc.data.downloads.archives import read_members, unpacked
 from aopc.data.downloads.fetch import fetch
 from aopc.data.downloads.source import Source
 
@@ -59,7 +58,7 @@ def mnist(*, split: str, seed: int, archives: Mapping[str, Mapping[str, Any]] | 
 
     files = [fetch(source, mnist_folder()) for source in needed_mnist(split, {"archives": archives})]
     images, labels = (
-        _unpacked(file.path, reader) for file, reader in zip(files, (read_image_file, read_label_file), strict=True)
+        _read(file.path, reader) for file, reader in zip(files, (read_image_file, read_label_file), strict=True)
     )
     checksums = {file.path.name: file.checksum for file in files}
     return _numbered(np.pad(images, ((0, 0), (2, 2), (2, 2))), labels, split, "0123456789", checksums)
@@ -70,12 +69,12 @@ def mnist_folder() -> Path:
     return downloads_folder() / "MNIST"
 
 
-def _unpacked(path: Path, reader: Callable[[str], Any]) -> NDArray[Any]:
+def _read(path: Path, reader: Callable[[str], Any]) -> NDArray[Any]:
     with _reading(path), tempfile.TemporaryDirectory() as folder:
-        unpacked = Path(folder) / path.stem
-        with gzip.open(path) as packed, unpacked.open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-        return reader(str(unpacked)).numpy()
+        plain = Path(folder) / path.stem
+        with path.open("rb") as packed, plain.open("wb") as file:
+            shutil.copyfileobj(unpacked(packed), file)
+        return reader(str(plain)).numpy()
 
 
 def cifar10_source() -> Source:

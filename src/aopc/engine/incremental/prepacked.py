@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aopc.engine.batches import is_out_of_memory
+from aopc.base.machine import is_out_of_memory
 
 
 class PrepackedConvolution:

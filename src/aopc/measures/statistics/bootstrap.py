@@ -6,7 +6,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aopc.base.arguments import as_array, as_integer
+from aopc.base.errors import InputError
+from aopc.base.machine import require_memory
 from aopc.base.random import Stream
+from aopc.base.text import shown
 
 LEVEL = 0.95
 RESAMPLES = 10_000
@@ -54,7 +58,12 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPL
     >>> bootstrap_mean([1.0, 2.0, 3.0, 4.0]).numbers[0]
     2.5
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = as_array("values", values).astype(np.float64, copy=False)
+    if array.ndim == 0:
+        raise InputError(f"values must be an array, one value or curve an image; got {shown(values)}")
+    as_integer("seed", seed)
+    as_integer("resamples", resamples, 1)
+    require_memory(8 * resamples * int(np.prod(array.shape[1:])), f"{resamples} resamples")
     shape = array.shape[1:]
     flat = array.reshape(len(array), int(np.prod(shape)))
     flat = flat[np.isfinite(flat).all(axis=1)]

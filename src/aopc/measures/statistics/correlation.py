@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from aopc.base.arguments import as_array, require_same_length
 from aopc.base.errors import InputError
 from aopc.base.random import Stream
 from aopc.measures.statistics.bootstrap import RESAMPLES, percentile_interval, resampled_means
@@ -62,7 +63,7 @@ def rank_correlation(
     >>> rank_correlation(rising, rising).rho
     1.0
     """
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    a, b = (as_array("values", x).astype(np.float64, copy=False) for x in (first, second))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] < 3:
         raise InputError(
             "a rank correlation needs two arrays (images, points) of the same 3 points or more;"
@@ -101,7 +102,8 @@ def permutation_p(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> tupl
     >>> permutation_p([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 5.0, 8.0])[0] == 1 / 24
     True
     """
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    a, b = (as_array("values", x, "points").astype(np.float64, copy=False) for x in (first, second))
+    require_same_length(first=a, second=b)
     found = float(_spearman(a[None], b[None])[0])
     if not np.isfinite(found):
         return 1.0, 1.0

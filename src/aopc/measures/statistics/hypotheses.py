@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from aopc.base.arguments import as_array, as_number
 from aopc.base.errors import InputError
+from aopc.base.names import require_known
 from aopc.measures.statistics.bootstrap import (
     LEVEL,
     RESAMPLES,
@@ -72,6 +74,7 @@ def mean_reading(what: str, values: ArrayLike, *, seed: int, bound: float = 0.0,
     Student's t test and a bootstrap interval over images; images with NaN are left out. Where the images do not differ
     by more than rounding there is no spread to judge by: the sign test then.
     """
+    require_known("side", side, get_args(Side))
     array = _finite(values)
     n, rounding = len(array), _rounding(array, np.array([bound]))
     lead = (1.0 if side == "above" else -1.0) * (array - bound)
@@ -86,7 +89,9 @@ def mean_reading(what: str, values: ArrayLike, *, seed: int, bound: float = 0.0,
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = as_array("values", values).astype(np.float64, copy=False)
+    if array.ndim != 1:
+        raise InputError(f"values must be one an image; got the shape {array.shape}")
     return array[np.isfinite(array)]
 
 
@@ -127,7 +132,8 @@ def share_reading(what: str, flags: ArrayLike, *, bound: float) -> Reading:
 
     The interval is Clopper and Pearson's. Of no image nothing is decided.
     """
-    found = np.asarray(flags, dtype=bool)
+    found = as_array("flags", flags, "images", kinds="b")
+    as_number("bound", bound, 0, 1)
     count, n = int(found.sum()), len(found)
     if not n:
         return Reading(what, np.nan, np.nan, np.nan, bound, "above", np.nan, 1.0, 1.0, 0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
+from aopc.base.arguments import as_array, as_number
 from aopc.base.errors import InputError
 from aopc.measures.statistics.bootstrap import LEVEL
 
@@ -52,7 +53,7 @@ def variance_components(differences: ArrayLike) -> VarianceComponents:
     >>> variance_components([[1.0, 3.0], [5.0, 7.0]])
     VarianceComponents(images=7.0, noise=2.0)
     """
-    values = np.asarray(differences, dtype=np.float64)
+    values = as_array("differences", differences).astype(np.float64, copy=False)
     if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).all():
         raise InputError(
             "variance components need finite differences of two images and two repeats at least;"
@@ -83,6 +84,7 @@ class StoppingRule:
     caution: int = 10
 
     def __post_init__(self) -> None:
+        as_number("the tolerance", self.tolerance)
         if not self.tolerance > 0 or not np.isfinite(self.tolerance):
             raise InputError(f"the tolerance must be a positive number; got {self.tolerance}")
 

@@ -16,6 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from aopc.base.arguments import require_instance
 from aopc.base.errors import InputError
 
 #: The largest networks of Caffe's zoo (VGG) have 0.6 GB; a hostile file costs up to 20 times its size.
@@ -82,6 +83,7 @@ def read_caffemodel(path: Path | str) -> dict[str, list[NDArray[np.floating]]]:
     Jia et al.: Caffe: Convolutional Architecture for Fast Feature Embedding (2014); the format is that of
     ``src/caffe/proto/caffe.proto``.
     """
+    require_instance("path", path, (str, Path), "the path of a file")
     weights = weights_of(read_layers(Path(path)), path)
     if not weights:
         raise InputError(

@@ -21,7 +21,7 @@ def work(run: "StageRun", settings: "Settings", panel: str) -> None:
     get_explainers(explainers)
     keep_only(files.heatmaps_file(explainers[0]).parents[1], explainers)
     run.params = {"panel": panel, "explainers": list(explainers)}
-    wanted, started = HeatmapWork(subject_of(files), explainers, PART_IMAGES), time.perf_counter()
+    wanted, started = HeatmapWork(subject_of(settings, files), explainers, PART_IMAGES), time.perf_counter()
     computed = renew(
         wanted,
         HEATMAPS,

@@ -21,7 +21,8 @@ def work(run: "StageRun", settings: "Settings") -> None:
         images = chosen_images(test, own.images, settings.limit, settings.seed, name)
         iterations = settings.checkpoint_iterations(name)
         run.params[name] = {**asdict(own), **protocol.as_parameters()}
-        found = follow(name, own, iterations, protocol, images, test)
+        architecture = settings.architecture_of(f"{name}/{own.network}")
+        found = follow(name, own, iterations, protocol, images, test, architecture)
         for measure, values in found.items():
             run.curves[f"{name}_{measure}"] = values
         for iteration, reached, mean in zip(iterations, found["accuracy"], found["aopc"], strict=True):

@@ -3,18 +3,10 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from aopc.base.errors import warned
-from aopc.base.progress import progress_bar
 from aopc.base.provenance import metadata
-from aopc.experiment.run import slices
-from aopc.measures.chance import no_better_than_chance
-from aopc.models.inference import predict
-from aopc.models.network import stored_network
-from aopc.models.outputs import require_classes
-from aopc.paper.folders import PART_IMAGES
 from aopc.paper.panel import Panel, chosen_images, network_file, require_other_images, test_split
+from aopc.paper.predictions import say_accuracy, scores_of
+from aopc.paper.stored import network_of
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -25,24 +17,14 @@ def work(run: "StageRun", settings: "Settings") -> None:
     seed, limit = settings.seed, settings.limit
     seen: dict[bytes, str] = {}
     for name, panel in settings.panels.items():
-        file = network_file(panel.network)
-        network, logits = stored_network(file).on(), []
+        network = network_of(settings, panel.network)
         chosen = chosen_images(test_split(name), panel.images, limit, seed, name)
         if panel.stands_for is not None:
             require_other_images(seen, chosen, name)
         dataset = network.preprocessing.framed(chosen).distinct(name)
-        with progress_bar(len(dataset), f"predict {name}") as progress:
-            for rows in slices(len(dataset), PART_IMAGES):
-                inputs = network.inputs(np.asarray(dataset.pixels[rows]))
-                logits.append(predict(network.model, inputs, image_ids=dataset.ids[rows]))
-                progress(len(inputs))
+        scores = scores_of(network, dataset, name)
         used = {"panel": name, "seed": seed, "limit": limit, **asdict(panel)}
         run.params[name], origin = used, metadata(used, __name__)
-        whole = np.concatenate(logits)
-        require_classes(whole)
-        accuracy = Panel(name).save(dataset, file, network.preprocessing, whole, origin)
-        print(f"{name}: {'no labels' if accuracy is None else f'accuracy {accuracy:.1%}'} on {len(dataset)} images")
-        if accuracy is not None:
-            run.metrics[f"{name}_accuracy"] = accuracy
-            right = round(accuracy * len(dataset))
-            warned(no_better_than_chance(right, len(dataset), whole.shape[1], f"{name}: "))
+        accuracy = Panel(name).save(dataset, network_file(panel.network), network.preprocessing, scores, origin)
+        run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
+        say_accuracy(name, accuracy, scores)

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from aopc.base.errors import InputError
 from aopc.base.files import atomic
 from aopc.base.provenance import git_commit, hardware, versions
+from aopc.base.text import without_secrets
 
 
 @dataclass
@@ -121,7 +122,7 @@ class PendingRuns:
     def _write(self, path: Path, content: Any, name: str) -> bool:
         try:
             with atomic(path) as temporary:
-                temporary.write_text(json.dumps(content, default=str), encoding="utf-8")
+                temporary.write_text(json.dumps(without_secrets(content), default=str), encoding="utf-8")
         except InputError as error:
             print(f"aopc: could not keep the note of {name} for MLflow: {error}", file=sys.stderr)
             return False

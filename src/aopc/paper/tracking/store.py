@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from aopc.base.places import checkout, profile, root
 from aopc.base.provenance import file_hash
+from aopc.base.text import without_secrets
 from aopc.paper.tracking.artifacts import follow
 from aopc.paper.tracking.pending import PIPELINE, PendingRuns, StageRun
 from aopc.paper.tracking.reach import database_of, require_reachable
@@ -53,6 +55,7 @@ def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     uri, lock = tracking_uri(), checkout() / ".cache" / "mlflow.lock"
+    shown = without_secrets(uri)
     try:
         require_reachable(uri)
         lock.parent.mkdir(exist_ok=True)
@@ -70,10 +73,10 @@ def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence
         if (kept := checkout()) != root():
             pending.carry(PendingRuns(kept / Path.cwd().relative_to(root()) / ".cache" / "pending"))
         return (
-            f"MLflow: could not log {count} runs to {uri} ({_reason(error)}); their notes are kept,"
+            f"MLflow: could not log {count} runs to {shown} ({without_secrets(_reason(error))}); their notes are kept,"
             f" `aopc track` logs them later{'' if kept == root() else f' in {kept}'}"
         )
-    return f"MLflow: logged {len(notes)} runs to {uri}; `make ui` shows them"
+    return f"MLflow: logged {len(notes)} runs to {shown}; `make ui` shows them"
 
 
 def _reason(error: Exception) -> str:
@@ -104,7 +107,7 @@ def _log(uri: str, pending: PendingRuns, notes: list[Note], params: Mapping[str,
     own = [(Path(run.folder) / name, name) for run in runs for name in run.artifacts]
     parent = StageRun(
         name=PIPELINE,
-        params=dict(params),
+        params=without_secrets(dict(params)),
         metrics={"stages": float(len(runs)), "stage_seconds": sum(r.seconds for r in runs), **claims},
         tags={**runs[-1].tags, "profile": profile(), **hashes, **said},
         start=min(r.start for r in runs),
@@ -133,7 +136,10 @@ def _experiment(client: Any, uri: str) -> str:
 
 def _link(uri: str, experiment_id: str, run_id: str) -> str:
     """Where the run is shown: by the server, or by `make ui` for a store that is a file."""
-    server = uri.rstrip("/") if uri.startswith("http") else LOCAL_UI
+    address = urlsplit(uri)
+    # Without name, password and what follows "?": the link is on the page.
+    plain = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    server = plain.rstrip("/") if uri.startswith("http") else LOCAL_UI
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
@@ -158,6 +164,11 @@ def _log_run(
     for path, name in dict.fromkeys(artifacts):
         if path.exists():
             folder = Path(name).parent.as_posix()
+            # params.yaml and dvc.lock hold what the user wrote.
+            text = path.read_text(encoding="utf-8") if path.suffix in (".yaml", ".lock") else ""
+            if (shown := without_secrets(text)) != text:
+                client.log_text(run_id, shown, name)
+                continue
             client.log_artifact(run_id, str(path), None if folder == "." else folder)
     client.set_terminated(run_id, status=run.status, end_time=ended)
     return run_id

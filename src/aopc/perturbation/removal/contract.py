@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aopc.base.arguments import as_array
 from aopc.base.errors import InputError
 from aopc.base.random import Stream
+from aopc.base.text import shown
 from aopc.perturbation.value_range import Image, ValueRange
 
 #: (image (C, H, W) in the model's input space, its value range, random stream) → a replacement image. A region's
@@ -29,10 +31,14 @@ class Imputer:
 
     impute: Callable[[Image, NDArray[np.bool_], ValueRange, Stream], Image]
 
+    def __post_init__(self) -> None:
+        if not callable(self.impute):
+            raise InputError(f"an imputer needs a function; got {shown(self.impute)}")
+
     def __call__(self, image: Image, removed: NDArray[np.bool_], values: ValueRange, stream: Stream) -> Image:
         """The imputed image, InputError if its shape is another; pixels that are left are taken from the original."""
         # Copies, since a user's function may write into what it is given.
-        found = np.asarray(self.impute(image.copy(), removed.copy(), values, stream))
+        found = self.impute(image.copy(), removed.copy(), values, stream)
         return np.where(removed, checked_shape(found, image), image).astype(np.float32)
 
 
@@ -41,6 +47,7 @@ Removal = Fill | Imputer
 
 def checked_shape(replacement: Image, image: Image) -> Image:
     """What a removal gave, if it is of the image's shape; else InputError."""
+    replacement = as_array("what the removal returns", replacement)
     if replacement.shape != image.shape:
         raise InputError(f"the removal must return an image of shape {image.shape}; it returned {replacement.shape}")
     return replacement

@@ -1,0 +1,78 @@
+"""Text for people: in one line, short, and without secrets."""
+
+import re
+import reprlib
+from typing import Any
+
+#: What would break a line, move the cursor, or cannot be written as UTF-8.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: A name and password before a host; a password may hold "/" and "@", as SQLAlchemy allows.
+_ACCOUNT = re.compile(r"://(?:[^\s/:@]*:\S*@|[^\s/]*@)")
+#: What follows an address: a signature or a token as often as not.
+_QUERY = re.compile(r"[?#][^\s=?#]+=\S*")
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 80, 80, 40
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text has no control characters, and can be written as UTF-8."""
+    return _CONTROL.search(text) is None
+
+
+def one_line(text: str) -> str:
+    """A text with its control characters escaped, as Python writes them.
+
+    Examples
+    --------
+    >>> print(one_line("cat\\n1"))
+    cat\\n1
+    """
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def shown(value: Any) -> str:
+    """A value for a message: in one line, and short.
+
+    Examples
+    --------
+    >>> shown("a" * 200)[:12], shown([1, [2, [3, [4]]]])
+    ("'aaaaaaaaaaa", '[1, [2, [...]]]')
+    """
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    return one_line(_SHORT.repr(value))
+
+
+def without_secrets(value: Any) -> Any:
+    """A value (text, or lists and dictionaries of it) without what addresses carry to identify somebody: name and
+    password before the host, and everything behind ``?``.
+
+    Examples
+    --------
+    >>> without_secrets("see https://me:secret@host/runs?token=1")
+    'see https://…@host/runs?…'
+    """
+    if isinstance(value, str):
+        return _QUERY.sub(lambda found: f"{found[0][0]}…", _ACCOUNT.sub("://…@", value))
+    if isinstance(value, dict):
+        return {name: without_secrets(held) for name, held in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_secrets(held) for held in value)
+    return value
+
+
+def readable(size: float) -> str:
+    """Bytes for people.
+
+    Examples
+    --------
+    >>> readable(6744924160)
+    '6.7 GB'
+    """
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
