@@ -14,7 +14,14 @@ from aopc.explainers.backward.signals import RuleSet, Signals
 from aopc.explainers.contract import Explainer
 from aopc.explainers.registry import Backward, get_explainer
 from aopc.models.dropout import active_dropout
-from aopc.models.inference import as_images, default_batch_size, device_of, evaluating, targets_or_predictions
+from aopc.models.inference import (
+    as_images,
+    default_batch_size,
+    device_of,
+    evaluating,
+    images_share_a_batch,
+    targets_or_predictions,
+)
 
 
 def heatmaps(
@@ -105,6 +112,7 @@ def heatmaps_of(
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     results: dict[str, list[Tensor]] = {name: [] for name in chosen}
     with evaluating(model):
+        size = size if images_share_a_batch(model, images[:1].to(device_of(model))) else 1
         shared = _Shared(model, chosen)
         for start in range(0, len(images), size):
             part = slice(start, start + size)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aopc.base.errors import InputError
+from aopc.models.batch_dependence import can_share_a_batch
 
 
 @contextmanager
@@ -79,6 +80,11 @@ def checked_scores(output: Any, count: int) -> Tensor:
     return output
 
 
+def images_share_a_batch(model: nn.Module, image: Tensor) -> bool:
+    """Whether images can go through a model in batches, or must one at a time: see :func:`can_share_a_batch`."""
+    return can_share_a_batch(model, image, logits_of)
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -93,6 +99,7 @@ def predict(
     images, device = as_images(images, model), device_of(model)
     size = batch_size or default_batch_size(model, tuple(images.shape[1:]))
     with evaluating(model):
+        size = size if images_share_a_batch(model, images[:1].to(device)) else 1
         batches = [logits_of(model, batch.to(device, copy=True)).float().cpu() for batch in images.split(size)]
     scores = torch.cat(batches).numpy()
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))

@@ -47,6 +47,10 @@ class PrepackedConvolution:
         layer = self._layer
         return functional.conv2d(window, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
 
+    def forget(self) -> None:
+        """Rearrange the weights anew for the next window, by whose size it is done."""
+        self._prepacked.clear()
+
     def _pack(self, window: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         layer = self._layer
         # Torch's type stubs lack its arguments.
