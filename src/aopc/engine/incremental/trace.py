@@ -154,6 +154,6 @@ def require_no_aliases(found: Traced, windowed: Sequence[fx.Node]) -> None:
                 raise UntraceableError(f"its step {node.name} reads what no other one hands to it")
             changed = all(v.version != value.version for _, v in sources)
             if changed and any(s in kept for s, _ in sources):
-                raise UntraceableError(f"its step {sources[0][0].name} is changed in place by others than those it feeds")
+                raise UntraceableError(f"a step changes in place what its step {sources[0][0].name} gives to others too")
         first += len(operations)
 

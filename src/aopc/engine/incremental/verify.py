@@ -45,7 +45,7 @@ def difference(model: nn.Module, plan: Plan, setup: Setup, image: Tensor) -> Dif
     runner = IncrementalRunner(model, plan, setup, len(trajectories), len(trajectories), len(trajectories))
     shared = runner.unperturbed(images)[1]
     try:
-        with _unwritten_memory_is_nan(image.device):
+        with unwritten_memory_is_nan(image.device):
             scores, kept = runner.walked(images, shared, trajectories, len(regions))
     finally:
         # As if it had not been tried: results must be the same the next time, too.
@@ -104,7 +104,8 @@ def _allowed(*used: Tensor) -> float:
 
 
 @contextmanager
-def _unwritten_memory_is_nan(device: torch.device) -> Iterator[None]:
+def unwritten_memory_is_nan(device: torch.device) -> Iterator[None]:
+    """What torch allocates on a CPU holds NaN until it is written."""
     if device.type != "cpu":
         yield
         return
