@@ -20,6 +20,10 @@ _ESCAPES = {
     )
     if hasattr(Tensor, name)
 }  # fmt: skip
+#: Operators that take a tensor for its shape and kind alone.
+_FACTORIES = {
+    form.format(value) for value in ("full", "zeros", "ones", "empty") for form in ("new_{}", "{}_like")
+} | {"new_empty_strided"}
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
@@ -182,7 +186,7 @@ class Operators(TorchDispatchMode):
         there = {_memory(leaf) for leaf in tree_leaves(given) if isinstance(leaf, Tensor)}
         self._made.update(_memory(t) for t in results if _memory(t) not in there)
         self._alive += results
-        if any(isinstance(leaf, Value) for leaf in tree_leaves(arguments)):
+        if name not in _FACTORIES and any(isinstance(leaf, Value) for leaf in tree_leaves(arguments)):
             self._note(func, arguments, written, results)
             if _looks_at_values(func, arguments):
                 self.reads.append(name)
