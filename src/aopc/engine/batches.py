@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from aopc.models.inference import device_of
+from aopc.models.structure import isolated
 
 #: Values of a network's largest map over one batch on a CPU. Small networks fill its caches, large ones should not
 #: leave them by far.
@@ -56,7 +57,7 @@ def macs_of(layer: nn.Module, outputs: int) -> int:
 
 
 def work_of(model: nn.Module, image: Tensor) -> Work:
-    """By a run on ``image`` (1, C, H, W)."""
+    """By a run on ``image`` (1, C, H, W), of which the model keeps nothing."""
     maps, macs = [image.numel()], [0]
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -64,6 +65,7 @@ def work_of(model: nn.Module, image: Tensor) -> Work:
             maps.append(output.numel())
             macs.append(macs_of(module, output.numel()))
 
+    model = isolated(model)
     leaves = [m for m in model.modules() if next(m.children(), None) is None]
     handles = [m.register_forward_hook(note) for m in leaves]
     try:

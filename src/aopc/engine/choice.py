@@ -1,44 +1,35 @@
 """Which runner computes a network's trajectories, and what happens where it cannot."""
 
-import logging
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from aopc.base.machine import is_out_of_memory
+from aopc.base.notices import say_once
 from aopc.engine.batches import MACS_PER_BYTE, full_batch, trajectory_batch, work_of
 from aopc.engine.full import FullRunner
 from aopc.engine.incremental.plan import Plan, plan_network
 from aopc.engine.incremental.run import IncrementalRunner
 from aopc.engine.incremental.trace import UntraceableError
+from aopc.engine.incremental.verify import difference
 from aopc.engine.setup import Setup
-from aopc.engine.trajectories import Images, Runner, Trajectories, target_scores
+from aopc.engine.trajectories import Runner
+from aopc.models.inference import images_share_a_batch
+from aopc.models.structure import Findings
 from aopc.perturbation.partition import Grid
 from aopc.perturbation.removal import Imputer
-
-_log = logging.getLogger("aopc")
-_said: set[str] = set()
 
 #: Steps that cost more than this share of a full pass are no longer faster than full passes.
 WORTHWHILE = 0.8
 
-#: How far incremental and full scores may be apart: such a share of how far the score moved, and of the largest
-#: score, for rounding, by the arithmetic of the scores.
-_OF_THE_CHANGE = 1e-2
-_ROUNDING = {torch.float64: 1e-9, torch.float32: 3e-5, torch.bfloat16: 3e-2}
-_ROUNDING_TF32 = 5e-3
-
-
-def say_once(message: str) -> None:
-    """A line to the log ``aopc`` (standard error, unless set up otherwise), once a process."""
-    if message not in _said:
-        _said.add(message)
-        _log.warning("aopc: %s", message)
+_verified: Findings[bool] = Findings()
 
 
 def _say_full(reason: str) -> None:
     say_once(f"full forward passes are used for this network: {reason}")
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class Runners:
@@ -62,12 +53,12 @@ class Runners:
     def __init__(self, model: nn.Module, image: Tensor, setup: Setup, count: int) -> None:
         self._model, self._setup = model, setup
         self._trajectories = 1
-        self._checked = False
-        plan = self._planned(image, count)
-        given = setup.batch_size
+        together = images_share_a_batch(model, image)
+        plan = self._planned(image, count) if together else None
+        given = setup.batch_size if together else 1
         self._batch = given or full_batch(model, plan.work if plan else work_of(model, image))
         self._dense_batch = given or (full_batch(model, plan.dense_work) if plan else 1)
-        self.plan = plan if plan and self._pays(plan, image, count) else None
+        self.plan = plan if plan and self._pays(plan, image, count) and self._holds(plan, image) else None
         self.current = self._runner()
 
     def _planned(self, image: Tensor, count: int) -> Plan | None:
@@ -80,9 +71,8 @@ class Runners:
             return plan_network(self._model, image, grid, count, dropout=dropout)
         except UntraceableError as error:
             _say_full(str(error))
-        except (RuntimeError, TypeError, ValueError) as error:
-            # If the network itself is at fault, full passes say so.
-            _say_full(f"no plan for it ({(str(error).splitlines() or [type(error).__name__])[0]})")
+        except Exception as error:  # if the network itself is at fault, full passes say so
+            _say_full(f"no plan for it ({_line(error)})")
         return None
 
     def _pays(self, plan: Plan, image: Tensor, count: int) -> bool:
@@ -97,7 +87,30 @@ class Runners:
         reading = MACS_PER_BYTE * plan.work.weights
         step = plan.step_macs + reading / min(count, self._trajectories)
         full = plan.work.macs + reading / min(count * self._setup.steps, self._batch)
-        return step < WORTHWHILE * full
+        if step < WORTHWHILE * full:
+            return True
+        _say_full("at this size of images and regions, and for so few of them, they cost less than windows")
+        return False
+
+    def _holds(self, plan: Plan, image: Tensor) -> bool:
+        """Whether windows hold what full passes do, once a network and what it is planned for."""
+        setup = self._setup
+        key = tuple(image.shape), image.dtype, image.device, plan.grid.size, len(plan.variants)
+        key = *key, setup.dropout_seed is not None, setup.protocol.dtype
+
+        def verified() -> bool:
+            try:
+                found = difference(self._model, plan, setup, image)
+            except Exception as error:  # of the user's own code, on windows
+                if is_out_of_memory(error):
+                    raise
+                _say_full(f"a step of it fails on windows ({_line(error)})")
+                return False
+            if found is not None:
+                _say_full(f"computed incrementally, {found.what} would be {found.share:.2g} of the largest value off")
+            return found is None
+
+        return _verified(self._model, key, verified)
 
     def _runner(self) -> Runner:
         if self.plan is None:
@@ -119,32 +132,3 @@ class Runners:
             torch.cuda.empty_cache()
         say_once(f"memory ran out; going on with batches of {self._batch}")
         self.current = self._runner()
-
-    def agrees(self, images: Images, trajectories: Trajectories, results: Tensor, whole: Tensor) -> bool:
-        """Whether the first incremental results are those of full passes.
-
-        It is checked once a network, on two trajectories, one after a third of the steps and one at the end; if it is
-        not so, full passes are used from then on, and the results are to be computed again. ``whole`` (2, B) are the
-        scores of the unperturbed images.
-        """
-        if self._checked or not isinstance(self.current, IncrementalRunner):
-            return True
-        self._checked = True
-        two = trajectories[:2] if len(trajectories) > 1 else trajectories[[0, 0]]
-        steps = np.array([self._setup.steps, max(1, self._setup.steps // 3)])
-        scores = self.current.perturbed(images, two, steps)
-        expected = target_scores(scores, torch.from_numpy(two.target).to(scores.device))[0]
-        if not bool(torch.isfinite(scores).all()):
-            return True  # the engine will say so
-        rows = torch.tensor([0, min(1, len(trajectories) - 1)], device=scores.device)
-        found = results[0, rows, torch.from_numpy(steps - 1).to(scores.device)]
-        moved = (expected - whole[0, rows]).abs().max()
-        tf32 = scores.is_cuda and torch.backends.cuda.matmul.fp32_precision == "tf32"
-        rounding = _ROUNDING_TF32 if tf32 else _ROUNDING.get(scores.dtype, 3e-2)
-        off = float((found - expected).abs().max())
-        if off <= _OF_THE_CHANGE * float(moved) + rounding * float(scores.abs().max()):
-            return True
-        _say_full(f"computed incrementally, its scores were {off:.2g} off")
-        self.plan = None
-        self.current = self._runner()
-        return False

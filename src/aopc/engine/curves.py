@@ -245,13 +245,12 @@ def _curves(
                 few = Images(pixels, replacements(part), ids[part])
                 own = {name: Ranking(r.orders[part], r.usable[part]) for name, r in rankings.items()}
                 into = {name: values[:, part] for name, values in results.items()}
-                done = _compute(model, few, chosen[part], own, runners, setup, into)
+                _compute(model, few, chosen[part], own, runners, setup, into)
             except (RuntimeError, MemoryError) as error:
                 runners.shrink(error)
                 continue
-            if done:
-                progress(part.stop - start)
-                start = part.stop
+            progress(part.stop - start)
+            start = part.stop
     return {name: Curves(values[0], values[1], chosen, ids) for name, values in results.items()}
 
 
@@ -271,9 +270,9 @@ def _compute(
     runners: Runners,
     setup: Setup,
     results: Mapping[str, NDArray[np.float32]],
-) -> bool:
-    """Write the results of images whose trajectories are computed together; False: it is to be done again, by another
-    runner. InputError if a target is no output of the model, or an output is not finite.
+) -> None:
+    """Write the results of images whose trajectories are computed together. InputError if a target is no output of the
+    model, or an output is not finite.
     """
     scores, shared = runners.current.unperturbed(images)
     require_classes(scores)
@@ -300,12 +299,9 @@ def _compute(
                 order=ranking.orders[rows, numbers % ranking.orders.shape[1]],
             )
             values = runners.current.run(images, shared, few, setup.steps)
-            if not runners.agrees(images, few, values, whole[:, rows]):
-                return False
             steps = values.cpu().numpy()
             _require_finite(steps, images, rows, first_step=1)
             found[:, rows, numbers, 1:] = steps
-    return True
 
 
 def _require_finite(values: NDArray[np.float32], images: Images, rows: NDArray[np.int64], first_step: int) -> None:

@@ -37,7 +37,9 @@ class FullRunner:
     def run(self, images: Images, shared: None, trajectories: Trajectories, steps: int) -> Tensor:
         order, targets = on_device(self._model, trajectories.order, trajectories.target)
         # Of each pixel, then of each value: the step at which it is removed, less one.
-        ranks = region_ranks(order)[:, self._region_of_pixel].to(_INTEGERS[images.pixels.element_size()])
+        ranks = region_ranks(order)[:, self._region_of_pixel].to(
+            torch.int64 if images.pixels.element_size() == 8 else torch.int32
+        )
         ranks = ranks[..., None].expand(*ranks.shape, images.pixels.shape[3]).flatten(1)
         results = torch.empty(2, len(trajectories) * steps, device=order.device)
         batch = images.pixels.new_empty((self._size, *images.pixels.shape[1:]))
@@ -74,11 +76,12 @@ def _removed(rank: Tensor, first: int, batch: Tensor) -> Tensor:
 def _fill(batch: Tensor, image: Tensor, noise: Tensor, rank: Tensor, first: int) -> None:
     """Make ``batch`` (n, H, W, C) the image at the steps ``first``, ``first`` + 1, …
 
-    ``rank`` is that of each value, an integer as wide as the values. Image and noise are taken for such integers, of
-    which image + removed · (noise − image) is exact; it is twice as fast as torch.where.
+    ``rank`` is that of each value. Image and noise are taken for integers as wide as they are, of which
+    image + removed · (noise − image) is exact; it is twice as fast as torch.where.
     """
     step = torch.arange(first, first + len(batch), device=rank.device, dtype=rank.dtype)
-    bits = batch.flatten(1).view(rank.dtype)
-    old, new = image.flatten().view(rank.dtype), noise.flatten().view(rank.dtype)
+    integers = _INTEGERS[batch.element_size()]
+    bits = batch.flatten(1).view(integers)
+    old, new = image.flatten().view(integers), noise.flatten().view(integers)
     torch.lt(rank, step[:, None], out=bits)
     torch.addcmul(old, bits, new - old, out=bits)

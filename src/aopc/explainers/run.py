@@ -22,6 +22,7 @@ from aopc.models.inference import (
     batch_size_of,
     device_of,
     evaluating,
+    images_share_a_batch,
     logits_of,
     taking,
     targets_or_predictions,
@@ -125,6 +126,7 @@ def heatmaps_of(
     results: dict[str, list[Tensor]] = {name: [] for name in chosen}
     _require_classes(model, images, classes)
     with evaluating(model):
+        size = size if images_share_a_batch(model, images[:1].to(device_of(model))) else 1
         shared = _Shared(model, chosen)
         for start in range(0, len(images), size):
             part = slice(start, start + size)

@@ -12,6 +12,7 @@ from aopc.base.arguments import as_array, as_integer, require_instance
 from aopc.base.errors import InputError
 from aopc.base.machine import is_out_of_memory
 from aopc.base.text import shown
+from aopc.models.batch_dependence import can_share_a_batch
 from aopc.models.outputs import checked_scores as checked_scores
 from aopc.models.outputs import warn_of
 
@@ -108,6 +109,11 @@ def logits_of(model: nn.Module, batch: Tensor) -> Tensor:
     return checked_scores(model(batch), len(batch))
 
 
+def images_share_a_batch(model: nn.Module, image: Tensor) -> bool:
+    """Whether images can go through a model in batches, or must one at a time: see :func:`can_share_a_batch`."""
+    return can_share_a_batch(model, image, logits_of)
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -133,6 +139,7 @@ def predict(
     images, device = as_images(images, model), device_of(model)
     size = batch_size_of(model, images, batch_size)
     with evaluating(model), taking(images):
+        size = size if images_share_a_batch(model, images[:1].to(device)) else 1
         batches = [logits_of(model, batch.to(device, copy=True)).float().cpu() for batch in images.split(size)]
     scores = torch.cat(batches).numpy()
     broken = np.flatnonzero(~np.isfinite(scores.max(axis=1)))

@@ -1,6 +1,7 @@
 """Convolutions on weights that are rearranged once."""
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,18 +12,19 @@ from torch import nn
 
 from aopc.engine.incremental import prepacked
 from aopc.engine.incremental.prepacked import PrepackedConvolution
+from aopc.engine.incremental.verify import unwritten_memory_is_nan
 from both_ways import both
 from conftest import images, small_network
 
 PACK = PrepackedConvolution._pack
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     groups=st.integers(1, 3),
     widths=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    stride=st.integers(1, 2),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     dilation=st.integers(1, 2),
     bias=st.booleans(),
     layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
@@ -32,7 +34,7 @@ def test_prepacked_convolutions_are_convolutions(
     groups: int,
     widths: tuple[int, int],
     kernel: tuple[int, int],
-    stride: int,
+    stride: tuple[int, int],
     dilation: int,
     bias: bool,
     layout: torch.memory_format,
@@ -58,12 +60,47 @@ def test_prepacked_convolutions_are_convolutions(
             torch.testing.assert_close(found.double(), expected, rtol=5e-2, atol=5e-2)
 
 
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "size"),
+    [
+        (1, (3, 3), (1, 2), (9, 3)),
+        (1, (5, 2), (1, 3), (9, 2)),
+        (1, (5, 3), (1, 2), (9, 4)),
+        (1, (6, 3), (1, 3), (14, 4)),
+        (1, (2, 4), (2, 2), (9, 4)),
+        (9, (2, 3), (2, 3), (10, 3)),
+        (10, (5, 7), (2, 2), (13, 8)),
+    ],
+)
+def test_outputs_of_one_column_are_written(
+    channels: int, kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int], nan_memory: None
+) -> None:
+    """In memory that holds NaN, in both precisions: torch's own operators leave some of it as it was."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(channels, 8, kernel, stride)
+    with torch.inference_mode():
+        x = torch.randn(2, *size, channels).permute(0, 3, 1, 2)
+        expected = nn.functional.conv2d(x.double().contiguous(), layer.weight.double(), layer.bias.double(), stride)
+        torch.testing.assert_close(PrepackedConvolution(layer)(x), expected.float(), rtol=1e-5, atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = PrepackedConvolution(layer)(x)
+        torch.testing.assert_close(found.double(), expected, rtol=5e-2, atol=5e-2)
+
+
+@pytest.fixture
+def nan_memory() -> Iterator[None]:
+    with unwritten_memory_is_nan(torch.device("cpu")):
+        yield
+
+
 @pytest.mark.usefixtures("always")
 def test_convolutions_are_prepacked_where_torch_can(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one by one in vain, and the ordinary way gives the same."""
     model, x = small_network().eval(), images(2, 13, 13)
     packs = []
     monkeypatch.setattr(PrepackedConvolution, "_pack", lambda s, *a: packs.append(s) or PACK(s, *a), raising=True)
+    both(model, x)
+    packs.clear()  # the first time the plan is tried out, too
     found, _ = both(model, x)
     convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
     assert len(packs) == len(set(packs))

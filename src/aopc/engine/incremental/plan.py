@@ -23,7 +23,7 @@ from torch import Tensor, fx, nn
 
 from aopc.engine.batches import Work, bytes_of_weights, macs_of, trajectory_batch
 from aopc.engine.incremental.layers import Kind, Sliding, kind_of
-from aopc.engine.incremental.trace import UntraceableError, require_no_aliases, shapes_of, traced
+from aopc.engine.incremental.trace import Traced, UntraceableError, require_no_aliases, traced
 from aopc.engine.incremental.windows import Spans, size_classes
 from aopc.perturbation.partition import Grid
 
@@ -191,8 +191,8 @@ def plan_network(model: nn.Module, image: Tensor, grid: Grid, count: int, *, dro
     trajectories there will be: with few of them, or a small network, all regions are in one class. Where ``dropout``
     will be active, the network is dense from its first layer of that kind on.
     """
-    graph = traced(model)
-    shapes = shapes_of(graph, image)
+    found = traced(model, image)
+    graph, shapes = found.graph, found.shapes
     nodes = [n for n in graph.graph.nodes if n.op != "get_attr"]
     inputs = [n for n in nodes if n.op == "placeholder"]
     if len(inputs) != 1:
@@ -203,7 +203,7 @@ def plan_network(model: nn.Module, image: Tensor, grid: Grid, count: int, *, dro
     dense: list[fx.Node] = []
     for node in nodes[1:]:
         sources = _sources(node)
-        kind = kind_of(node, graph, shapes, dropout=dropout) if sources else None
+        kind = kind_of(node, found, dropout=dropout) if sources else None
         if kind is None or any(s not in boxes for s in sources):
             dense.append(node)
             continue
@@ -218,11 +218,11 @@ def plan_network(model: nn.Module, image: Tensor, grid: Grid, count: int, *, dro
         if node in needed:
             needed.update(node.all_input_nodes)
     windowed = [n for n in nodes if n in kinds and n in needed]
-    require_no_aliases(graph, windowed)
+    require_no_aliases(found, list(boxes))
     handed_over = list(dict.fromkeys(s for node in dense for s in node.all_input_nodes if s in boxes))
     behind = _part(graph, handed_over, dense)
     macs = {
-        n: macs_of(graph.get_submodule(str(n.target)), n.meta["numel"]) if n.op == "call_module" else 0 for n in nodes
+        n: macs_of(graph.get_submodule(str(n.target)), found.sizes[n]) if n.op == "call_module" else 0 for n in nodes
     }
 
     def planned(classes: int) -> Plan:
@@ -251,8 +251,8 @@ def plan_network(model: nn.Module, image: Tensor, grid: Grid, count: int, *, dro
             handed_over={n: stores.any_of(n) for n in handed_over},
             dense=behind,
             stores=[store for found in stores.of.values() for store in found],
-            work=_work(nodes, macs, graph),
-            dense_work=_work(dense, macs, graph),
+            work=_work(nodes, macs, found),
+            dense_work=_work(dense, macs, found),
             step_macs=round(share + sum(macs[n] for n in dense)),
         )
 
@@ -343,10 +343,10 @@ def _reads(node: fx.Node, kind: Kind, boxes: dict[fx.Node, Box], stores: _Stores
     return reads
 
 
-def _work(nodes: list[fx.Node], macs: dict[fx.Node, int], graph: fx.GraphModule) -> Work:
+def _work(nodes: list[fx.Node], macs: dict[fx.Node, int], found: Traced) -> Work:
     modules = {str(n.target) for n in nodes if n.op == "call_module"}
     return Work(
-        largest_map=max(n.meta["numel"] for n in nodes),
+        largest_map=max(found.sizes[n] for n in nodes),
         macs=sum(macs[n] for n in nodes),
-        weights=sum(bytes_of_weights(graph.get_submodule(name)) for name in modules),
+        weights=sum(bytes_of_weights(found.graph.get_submodule(name)) for name in modules),
     )

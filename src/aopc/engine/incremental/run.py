@@ -8,13 +8,11 @@ is the business of :mod:`aopc.engine.incremental.plan`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from aopc.engine.incremental.layers import Sliding, attribute
@@ -67,11 +65,17 @@ class IncrementalRunner:
         part = slice(start, start + self._batch_size)
         maps = images.pixels[part].permute(0, 3, 1, 2)
         recorder = _Recorder(self._plan, stores, start, len(images.ids))
-        with self._dropping(self._plan.graph, images.ids[part]):
+        with self.dropping(self._plan.graph, images.ids[part]):
             found = self._layout(lambda layout: recorder.run(maps.clone(memory_format=layout)))
         return checked_scores(found, len(maps))
 
     def run(self, images: Images, shared: dict[Store, Tensor], trajectories: Trajectories, steps: int) -> Tensor:
+        return self.walked(images, shared, trajectories, steps)[0]
+
+    def walked(
+        self, images: Images, shared: dict[Store, Tensor], trajectories: Trajectories, steps: int
+    ) -> tuple[Tensor, dict[Store, Tensor]]:
+        """What :meth:`run` gives, and the stores of each trajectory after the last step, until the next call."""
         schedule = Schedule(trajectories.order[:, :steps], self._plan.variant_of_region)
         image, target = on_device(self._model, trajectories.image, trajectories.target)
         trajectory, region, step = on_device(self._model, schedule.trajectory, schedule.region, schedule.step)
@@ -104,27 +108,19 @@ class IncrementalRunner:
             if last - done >= self._dense_batch_size or last == len(trajectory):
                 part, done = slice(done, last), last
                 maps = [torch.cat(waiting.pop(node)).permute(0, 3, 1, 2) for node in self._plan.handed_over]
-                with self._dropping(self._plan.graph, [ids[t] for t in schedule.trajectory[part]]):
+                with self.dropping(self._plan.graph, [ids[t] for t in schedule.trajectory[part]]):
                     scores = self._dense_scores(maps)
                 which = trajectory[part]
                 results[:, which, step[part]] = target_scores(scores, target[which])
-        return results
+        return results, kept
 
-    def perturbed(self, images: Images, trajectories: Trajectories, steps: NDArray[np.int64]) -> Tensor:
-        """Class scores of the images after (B,) steps by a full pass of the model itself."""
-        order, noise, image = on_device(self._model, trajectories.order, trajectories.noise, trajectories.image)
-        (until,) = on_device(self._model, steps)
-        removed = region_ranks(order)[:, self._region_of_pixel] < until[:, None, None]
-        batch = torch.where(removed[..., None], images.fills[noise], images.pixels[image])
-        with self._dropping(self._model, [images.ids[i] for i in trajectories.image]):
-            return self._model(batch.permute(0, 3, 1, 2).contiguous())
-
-    def _dense_scores(self, maps: Iterable[Tensor]) -> Tensor:
+    def _dense_scores(self, maps: list[Tensor]) -> Tensor:
         """By the dense part, of the maps handed over, channels last in memory; they may be overwritten."""
         dense = self._plan.dense
-        return self._layout(lambda layout: dense.forward(*(m.contiguous(memory_format=layout) for m in maps)))
+        found = self._layout(lambda layout: dense.forward(*(m.contiguous(memory_format=layout) for m in maps)))
+        return checked_scores(found, len(maps[0]))
 
-    def _dropping(self, network: nn.Module, ids: Sequence[str]) -> AbstractContextManager[object]:
+    def dropping(self, network: nn.Module, ids: Sequence[str]) -> AbstractContextManager[object]:
         # The traced graph lacks layers that the forward pass never calls.
         if self._dropout_seed is None or not has_dropout(network):
             return nullcontext()
