@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from aopc.base.errors import InputError
 from aopc.base.names import listed, resolve
-from aopc.explainers.backward.signals import RuleSet, Signals
+from aopc.explainers.backward.rules import RuleSet
+from aopc.explainers.backward.signals import Signals
 from aopc.explainers.contract import Explainer
 from aopc.explainers.registry import Backward, get_explainer
 from aopc.models.dropout import active_dropout
@@ -111,7 +113,7 @@ def heatmaps_of(
             batch = images[part].to(device_of(model))
             dropping = nullcontext() if dropout_seed is None else active_dropout(model, ids[part], dropout_seed)
             with dropping:
-                found = shared(batch, classes[part].to(batch.device), fresh=dropout_seed is not None)
+                found = shared(batch, classes[part].to(batch.device))
             expected = (len(batch), *batch.shape[2:])
             for name, result in found.items():
                 if tuple(result.shape) != expected:
@@ -128,16 +130,12 @@ class _Shared:
 
     def __init__(self, model: nn.Module, explainers: Mapping[str, Explainer | Backward]) -> None:
         self._model, self._explainers = model, explainers
-        self._sets = {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)}
-        self._signals: Signals | None = None
+        self._signals = Signals(model, {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)})
 
-    def __call__(self, images: Tensor, targets: Tensor, *, fresh: bool) -> dict[str, Tensor]:
-        """``fresh``: the model is not the same as at the last call."""
-        if self._signals is None or fresh:
-            self._signals = Signals(self._model, images[:1], self._sets)
+    def __call__(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         signals = self._signals(images, targets)
         return {
-            name: _heatmap(explain, signals[explain.signal])
+            name: signals[explain.signal].heatmaps(partial(_heatmap, explain))
             if isinstance(explain, Backward)
             else explain(self._model, images, targets)
             for name, explain in self._explainers.items()
