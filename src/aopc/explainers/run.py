@@ -59,8 +59,8 @@ def heatmaps(
     Raises
     ------
     InputError
-        If the explainer is not known, returns another shape, or returns a heatmap that is not finite; the message
-        names the images.
+        If the explainer is not known, returns another shape, or returns a heatmap that is not finite or too small for
+        float32; the message names the images.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def heatmaps_of(
                         f"the explainer {name!r} must return heatmaps of shape {expected}; it returned"
                         f" {tuple(result.shape)}"
                     )
-                results[name].append(result.detach().float().cpu())
+                results[name].append(_in_single(result.detach()).cpu())
     return {name: _finite(torch.cat(parts).numpy(), name, ids, allow_nonfinite) for name, parts in results.items()}
 
 
@@ -153,13 +153,26 @@ def _heatmap(explainer: Backward, signal: Tensor) -> Tensor:
     return torch.linalg.vector_norm(signal, ord=explainer.norm, dim=1)
 
 
+#: Heatmaps whose largest value is smaller have errors of more than a thousandth of it in float32, whose smallest number
+#: is 1.4e-45.
+SMALLEST_MAXIMUM = 1.4e-42
+
+
+def _in_single(maps: Tensor) -> Tensor:
+    """(N, H, W) in float32; NaN all over where that cannot hold the heatmap."""
+    largest = maps.double().abs().amax((1, 2), keepdim=True)
+    lost = (largest > 0) & (largest < SMALLEST_MAXIMUM)
+    return torch.where(lost, torch.nan, maps.float())
+
+
 def _finite(maps: NDArray[np.float32], label: str, ids: Sequence[str], allow_nonfinite: bool) -> NDArray[np.float32]:
     """The heatmaps, NaN all over where one has a value that is not finite; InputError if that is not allowed."""
     broken = ~np.isfinite(maps).all(axis=(1, 2))
     if broken.any() and not allow_nonfinite:
         raise InputError(
-            f"the explainer {label!r} gave NaN or infinite values for"
-            f" {listed([ids[int(i)] for i in np.flatnonzero(broken)])}: look at the network's activations there"
+            f"the explainer {label!r} gave NaN or infinite values, or such as are too small for float32 (all below"
+            f" {SMALLEST_MAXIMUM}), for {listed([ids[int(i)] for i in np.flatnonzero(broken)])}: look at the"
+            " network's activations there, or take a smaller ε"
         )
     maps[broken] = np.nan
     return maps

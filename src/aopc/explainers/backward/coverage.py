@@ -43,14 +43,13 @@ ACTIVATIONS = _overloads(
 SCALINGS = frozenset({"MulBackward0", "MulBackward1", "DivBackward0", "DivBackward1", "NegBackward0"})
 SHIFTS = frozenset({"AddBackward0", "AddBackward1", "SubBackward0", "SubBackward1"})
 #: Other nodes that are linear in the one input that the image reaches.
-LINEAR_MAPS = _overloads("Convolution", "Addmm", "Mm", "AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D")
+LINEAR_MAPS = _overloads(
+    "Convolution", "Addmm", "Mm", "AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D"
+)
 _JOINS = _overloads("Cat", "Stack")
 
-_HINTS = {
-    "softmax": "the scores before it are what is explained: give the network without it",
-    "log_softmax": "the scores before it are what is explained: give the network without it",
-    "relu": "make it a step of its own, torch.relu(y), where it changes a part of a tensor in place",
-}
+_SOFTMAX = "the scores before it are what is explained, so give the network without it"
+_HINTS = {"softmax": _SOFTMAX, "log_softmax": _SOFTMAX}
 
 
 class Graph:
@@ -86,6 +85,13 @@ class Graph:
             if node not in self._reached and node in found:
                 self._reached.add(node)
                 waiting.extend(self._readers[node])
+        self._lossy: set[Node] = set()
+        waiting = [node for node in record.unfollowed if node in found]
+        while waiting:
+            node = waiting.pop()
+            if node not in self._lossy:
+                self._lossy.add(node)
+                waiting.extend(() if node in self._reached else self._readers[node])
         if scores is None or not self._reached:
             raise InputError(
                 "the network's scores do not depend on the images through anything that a gradient can follow: look for"
@@ -98,25 +104,24 @@ class Graph:
         """Places among a node's inputs that the images reach."""
         return [i for i, (source, _) in enumerate(node.next_functions) if source in self._reached]
 
+    def _sources(self, node: Node) -> list[Node]:
+        return [source for source, _ in node.next_functions if source is not None and source in self._reached]
+
     def steps(self, layers: Container[str], kinds: Container[str], name: str) -> Iterator[Layer | Node]:
         """All layers of the given kinds, and all other nodes, from the scores to the images.
 
         InputError at the first node that is of none of the kinds, or whose inputs are not what its kind asks for;
         ``name`` is what has no rule for it.
         """
-        if self.record.number is not None:
-            raise InputError(
-                f"{name} cannot follow values of the image that the network reads as Python numbers, by"
-                f" {self.record.number}: {_ADVICE}"
-            )
+        if self.record.leaving is not None:
+            raise InputError(f"{name} cannot follow what the network does by {self.record.leaving}: {_ADVICE}")
         queue, seen = [self._scores], {self._images}
         while queue:
             node = queue.pop()
             if node in seen:
                 continue
             seen.add(node)
-            if node in self.record.unfollowed:
-                raise self.refusal(name, node, "which takes values that no gradient follows back to the image")
+            self._require_followed(node, name)
             layer = self.record.layers.get(node)
             if layer is not None and layer.kind in layers:
                 self._require_closed(layer, name)
@@ -127,11 +132,12 @@ class Graph:
             else:
                 self._require_inputs(node, name)
                 yield node
-                queue.extend(node.next_functions[i][0] for i in self.sources(node))
+                queue.extend(self._sources(node))
 
     def before(self, layer: Layer) -> Node:
         """The node that gave a layer its input."""
-        return layer.entry.next_functions[0][0]
+        (source,) = self._sources(layer.entry)
+        return source
 
     def only_reader(self, layer: Layer) -> bool:
         """Whether nothing but this layer reads its input."""
@@ -143,15 +149,22 @@ class Graph:
             places = self.sources(node)
             kind = node.name()
             alone = kind in MOVES or (kind in SCALINGS | SHIFTS and len(places) == 1)
-            self._preprocessing[node] = alone and all(self.is_preprocessing(node.next_functions[i][0]) for i in places)
+            self._preprocessing[node] = alone and all(map(self.is_preprocessing, self._sources(node)))
         return self._preprocessing[node]
 
     def refusal(self, name: str, node: Node, why: str = "") -> InputError:
         """That ``name`` has no rule for a node."""
         call = self.record.calls.get(node)
         step = f"{call} ({node.name()})" if call is not None else f"{node.name()!r}, made by code that cannot be seen"
-        hint = _HINTS.get(call.function, "") if call is not None else ""
-        return InputError(f"{name} has no rule for the step {step}{f', {why}' if why else ''}: {hint or _ADVICE}")
+        if "CopySlices" in node.name():
+            why = why or "which changes a part of a tensor in place"
+        hint = _HINTS.get(call.function if call is not None else "", _ADVICE)
+        return InputError(f"{name} has no rule for the step {step}{f', {why}' if why else ''}: {hint}")
+
+    def _require_followed(self, node: Node, name: str) -> None:
+        """InputError if a node also takes values of the image that the graph does not lead back to it."""
+        if node in self._lossy:
+            raise self.refusal(name, node, "which takes values that no gradient follows back to the image")
 
     def _require_closed(self, layer: Layer, name: str) -> None:
         """InputError unless a layer depends on the images through its input alone."""
@@ -162,7 +175,8 @@ class Graph:
                 raise self.refusal(name, layer.exit, "whose parameters depend on the image")
             if node not in seen:
                 seen.add(node)
-                queue.extend(node.next_functions[i][0] for i in self.sources(node))
+                self._require_followed(node, name)
+                queue.extend(self._sources(node))
         if layer.stale:
             raise self.refusal(name, layer.exit, "whose input is changed in place afterwards")
 

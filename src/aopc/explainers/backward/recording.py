@@ -40,8 +40,11 @@ _CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     PADDING: (F.pad,),
 }  # fmt: skip
 _KIND = {function: kind for kind, functions in _CALLS.items() for function in functions}
-#: Functions that leave the graph: what is computed from their results, no gradient follows.
-_NUMBERS = ("item", "tolist", "numpy", "__float__", "__int__", "__complex__", "__array__")
+#: Functions that leave the graph, so that no gradient follows what is computed from their results, or that may change
+#: what goes backward through it.
+_LEAVING = ("item", "tolist", "numpy", "__float__", "__int__", "__complex__", "__array__", "register_hook")
+#: Functions that read which values to take, but no values, from integers and masks.
+_PICKING = ("__getitem__", "gather", "index_select", "take_along_dim")
 
 
 class Layer(nn.Module):
@@ -139,8 +142,8 @@ class Recorder(TorchFunctionMode):
         Which call gave a node.
     unfollowed
         Nodes whose calls also took values that come from the images without a gradient.
-    number
-        A call that made a Python number of the images' values; None: there was none.
+    leaving
+        The first call that made Python numbers of the images' values, or registered a hook; None: there was none.
     """
 
     def __init__(self, model: nn.Module, images: Tensor) -> None:
@@ -149,7 +152,7 @@ class Recorder(TorchFunctionMode):
         self.operands: dict[Node, list[tuple[Tensor, int]]] = {}
         self.calls: dict[Node, Call] = {}
         self.unfollowed: set[Node] = set()
-        self.number: Call | None = None
+        self.leaving: Call | None = None
         self._names = {module: name for name, module in model.named_modules()}
         self._from_images: Any = WeakTensorKeyDictionary()
         self._from_images[images] = True
@@ -160,9 +163,9 @@ class Recorder(TorchFunctionMode):
         if not given:
             return function(*args, **kwargs)
         name = getattr(function, "__name__", str(function))
-        if name in _NUMBERS and self.number is None:
-            self.number = self._call(name)
-        lost = any(t.is_floating_point() and not t.requires_grad for t in given)
+        if name in _LEAVING and self.leaving is None:
+            self.leaving = self._call(name)
+        lost = any(not t.requires_grad and (t.is_floating_point() or name not in _PICKING) for t in given)
         layer, operands = None, None
         if (kind := self._kind(function, args, kwargs)) is not None:
             layer = Layer(kind, function, args, kwargs)
@@ -172,16 +175,16 @@ class Recorder(TorchFunctionMode):
         elif name.strip("_") in ("add", "iadd", "radd"):
             operands = _operands(name, args, kwargs)
         result = function(*args, **kwargs)
-        for tensor in _tensors(args if result is None else result):
+        node = result.grad_fn if isinstance(result, Tensor) else None
+        for tensor in _tensors(args if result is None else result):  # without a result it changes what it was given
             self._from_images[tensor] = True
             if tensor._base is not None:
                 self._from_images[tensor._base] = True
-        node = result.grad_fn if isinstance(result, Tensor) else None
-        for each in (node, *(t.grad_fn for t in _tensors(result))):
-            if each is not None and each not in self.calls:
-                self.calls[each] = self._call(name)
-            if each is not None and lost:
-                self.unfollowed.add(each)
+            if tensor.grad_fn is not None:
+                if tensor.grad_fn not in self.calls:
+                    self.calls[tensor.grad_fn] = self._call(name)
+                if lost:
+                    self.unfollowed.add(tensor.grad_fn)
         if node is not None and layer is not None:
             layer.exit = node
             self.layers[node] = layer
@@ -226,7 +229,9 @@ class Recorder(TorchFunctionMode):
 def _operands(name: str, args: Any, kwargs: Any) -> list[tuple[Tensor, int]] | None:
     """What a sum of two tensors adds, (first, second); none for a sum with the number 0, None for another."""
     first, second = args[0] if args else None, args[1] if len(args) > 1 else kwargs.get("other")
-    if isinstance(first, Tensor) != isinstance(second, Tensor) and (first == 0 if isinstance(second, Tensor) else second == 0):
+    if isinstance(first, Tensor) != isinstance(second, Tensor) and (
+        first == 0 if isinstance(second, Tensor) else second == 0
+    ):
         return []
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
         return None

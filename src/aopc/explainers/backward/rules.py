@@ -136,14 +136,19 @@ class Plan:
             (place,) = places
 
             def leaving(gradients: tuple[Tensor, ...], signals: tuple[Tensor, ...]) -> tuple[Any, ...]:
-                signal = rule(signals[0]).sum_to_size(gradients[place].shape)
+                changed = rule(signals[0])
+                if changed is not signals[0]:
+                    self._see(changed)
+                signal = changed.sum_to_size(gradients[place].shape)
                 return (*gradients[:place], signal, *gradients[place + 1 :])
 
             self._register.append(partial(node.register_hook, leaving))
 
     def _at_sum(self, node: Node, operands: list[tuple[Tensor, int]] | None) -> None:
-        if not operands or any(t._version != version for t, version in operands):
-            raise self._graph.refusal(self._rules.name, node, "whose two values cannot be seen")
+        if operands is None:
+            raise self._graph.refusal(self._rules.name, node)
+        if any(t._version != version for t, version in operands):
+            raise self._graph.refusal(self._rules.name, node, "whose inputs are changed in place afterwards")
         (first, _), (second, _) = operands
 
         def leaving(gradients: tuple[Tensor, ...], signals: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -147,11 +147,11 @@ class Smallest:
         return ~(self._value >= kind.tiny / kind.eps**2)
 
 
-def _in_double(
-    model: nn.Module, images: Tensor, targets: Tensor, sets: Mapping[str, RuleSet]
-) -> dict[str, Tensor]:
+def _in_double(model: nn.Module, images: Tensor, targets: Tensor, sets: Mapping[str, RuleSet]) -> dict[str, Tensor]:
     """The signals of a network computed in float64."""
-    state = {name: t.double() for name, t in (*model.named_parameters(), *model.named_buffers()) if t.is_floating_point()}
+    state = {
+        name: t.double() for name, t in (*model.named_parameters(), *model.named_buffers()) if t.is_floating_point()
+    }
 
     class Double(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
