@@ -28,6 +28,6 @@ def test_deconvolution_equals_the_equations(stride: int, padding: int, groups: i
     for norm, name in ((2, "deconvolution-l2"), (np.inf, "deconvolution-linf")):
         explainer = EXPLAINERS[name]
         assert isinstance(explainer, Backward)
-        signals = Signals(model, x, {"": _rules_of(explainer)})
-        ours = _heatmap(explainer, signals(x, torch.tensor([target]))[""])[0].numpy()
+        signals = Signals(model, {"": _rules_of(explainer)})
+        ours = _heatmap(explainer, signals(x, torch.tensor([target]))[""].values)[0].numpy()
         np.testing.assert_allclose(ours, np.linalg.norm(expected, norm, axis=0), atol=1e-10)

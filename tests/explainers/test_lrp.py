@@ -12,7 +12,8 @@ from torch import nn
 import aopc
 import reference
 from aopc.explainers import lrp
-from aopc.explainers.backward.signals import RuleSet, Signals
+from aopc.explainers.backward.rules import RuleSet
+from aopc.explainers.backward.signals import Signals
 from aopc.measures.complexity import zero_heatmaps
 from conftest import convolutional_network, images, small_network
 
@@ -20,7 +21,7 @@ SEEDS = st.integers(0, 10_000)
 
 
 def signal(rules: RuleSet, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return Signals(model, x[:1], {"": rules})(x, targets)[""]
+    return Signals(model, {"": rules})(x, targets)[""].values
 
 
 def lrp_epsilon(model: nn.Module, x: torch.Tensor, targets: torch.Tensor, **settings: Any) -> torch.Tensor:

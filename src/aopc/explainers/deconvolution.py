@@ -1,10 +1,11 @@
 """Deconvolution: a backward pass that lets only positive signal through each ReLU."""
 
-from torch import Tensor, nn
-from zennit.rules import Pass, ReLUDeconvNet
+from torch import Tensor
+from zennit.rules import Pass
 
-from aopc.explainers.backward.coverage import require_relu_modules
-from aopc.explainers.backward.signals import RuleSet
+from aopc.explainers.backward.coverage import LINEAR_MAPS, MOVES, SCALINGS, SHIFTS
+from aopc.explainers.backward.recording import AVERAGE, BATCH_NORM, LINEAR, PADDING, RESPONSE_NORM
+from aopc.explainers.backward.rules import RuleSet
 
 
 def deconvolution() -> RuleSet:
@@ -12,13 +13,16 @@ def deconvolution() -> RuleSet:
 
     Zeiler, Fergus: Visualizing and Understanding Convolutional Networks (2014); Samek et al., section II.B. Unpooling
     to the recorded maxima and transposed filters are what autograd does already. Zeiler and Fergus do not invert the
-    normalisation, so the signal passes it unchanged. Models whose ReLUs are not modules of type ``torch.nn.ReLU`` are
-    refused, since the rule could not be applied to them.
+    normalisation, so the signal passes it unchanged. Networks with another nonlinearity than ReLU are refused.
     """
-    rules = [(nn.ReLU, ReLUDeconvNet), (nn.LocalResponseNorm, Pass)]
-    return RuleSet(rules, starts_from_score=True, prepare=_checked)
+    linear = MOVES | LINEAR_MAPS | SCALINGS | SHIFTS
+    return RuleSet(
+        "deconvolution",
+        layers={**dict.fromkeys((LINEAR, AVERAGE, BATCH_NORM, PADDING)), RESPONSE_NORM: Pass},
+        nodes={**dict.fromkeys(linear), "ReluBackward0": _rectified},
+        starts_from_score=True,
+    )
 
 
-def _checked(model: nn.Module, image: Tensor) -> nn.Module:
-    require_relu_modules(model, image)
-    return model
+def _rectified(signal: Tensor) -> Tensor:
+    return signal.clamp(min=0)

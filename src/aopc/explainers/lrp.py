@@ -5,31 +5,19 @@ Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by L
 response normalisation.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from zennit.core import BasicHook, Hook
-from zennit.layer import Sum
+from zennit.core import BasicHook, Hook, Stabilizer
 from zennit.rules import AlphaBeta, ClampMod, Epsilon, Norm, Pass
-from zennit.torchvision import ResNetCanonizer
-from zennit.types import Activation, AvgPool, BatchNorm, Linear, MaxPool
 
-from aopc.base.errors import InputError
-from aopc.explainers.backward.coverage import UNMERGEABLE, all_merged, require_known_layers
-from aopc.explainers.backward.signals import RuleSet
-from aopc.models.inference import logits_of
+from aopc.explainers.backward.coverage import ACTIVATIONS, MOVES, SCALINGS, SHIFTS
+from aopc.explainers.backward.recording import AVERAGE, BATCH_NORM, LINEAR, PADDING, RESPONSE_NORM
+from aopc.explainers.backward.rules import RuleSet
 
 Normalisation = Literal["taylor", "identity"]
-
-#: Layers through which relevance passes as the gradient does: maxima and reshapes.
-_GRADIENT = (MaxPool, nn.Flatten, nn.Unflatten, nn.Identity)
-#: Layers that scale each value by itself: their only input takes all of an output's relevance. So active dropout
-#: (:mod:`aopc.models.dropout`) passes relevance on unscaled, and what it dropped has none to pass on.
-_ELEMENTWISE = (Activation, BatchNorm, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-_KNOWN = (Linear, AvgPool, Sum, nn.LocalResponseNorm, *_ELEMENTWISE, *_GRADIENT)
 
 
 class NormalisationTaylor(Hook):
@@ -50,10 +38,11 @@ class NormalisationTaylor(Hook):
 
     def backward(self, module: Any, grad_input: Any, grad_output: Any) -> tuple[Tensor]:
         x, relevance = self.stored_tensors["input"], grad_output[0]
-        scale, beta, size = module.alpha / module.size, module.beta, module.size
+        alpha, beta, k, size = (module.arguments[name] for name in ("alpha", "beta", "k", "size"))
+        scale = alpha / size
         squares = x.square()
-        s = module.k + scale * _window_sum(squares, size)
-        own = (module.k + scale * squares).pow(-beta)
+        s = k + scale * _window_sum(squares, size)
+        own = (k + scale * squares).pow(-beta)
         others = -2 * scale * beta * s.pow(-beta - 1)
         # Every contribution to output j holds the factor x_j, which cancels in z_ij / z_j.
         total = own + others * (_window_sum(squares, size) - squares)
@@ -108,55 +97,51 @@ class AlphaBetaRule(AlphaBeta):
         return type(self)(*self._settings)
 
 
-def _rules(linear: Callable[[], Hook], pooling: Callable[[], Hook], normalisation: Normalisation) -> RuleSet:
+def _whole(relevance: Tensor) -> Tensor:
+    """An element's only input takes all of its relevance."""
+    return relevance
+
+
+def _rules(linear: Callable[[], Hook], stabiliser: Callable[[Tensor], Tensor], normalisation: Normalisation) -> RuleSet:
     return RuleSet(
-        rules=[
-            (Linear, linear),
-            ((AvgPool, Sum), pooling),
-            (nn.LocalResponseNorm, NormalisationTaylor if normalisation == "taylor" else Pass),
-            (_ELEMENTWISE, Pass),
-        ],
+        "LRP",
+        layers={
+            LINEAR: linear,
+            AVERAGE: lambda: Norm(stabilizer=stabiliser),
+            RESPONSE_NORM: NormalisationTaylor if normalisation == "taylor" else Pass,
+            BATCH_NORM: None,
+            PADDING: None,
+        },
+        # Steps that scale each value by itself pass relevance on unscaled. So does active dropout
+        # (:mod:`aopc.models.dropout`), and what it dropped has none to pass on.
+        nodes=dict.fromkeys(MOVES) | dict.fromkeys(ACTIVATIONS | SCALINGS | SHIFTS, _whole),
+        addition=stabiliser,
+        folds=True,
+        divides=True,
         starts_from_score=True,
-        prepare=_prepared,
     )
-
-
-def _prepared(model: nn.Module, image: Tensor) -> nn.Module:
-    """The model itself, or a copy with batch normalisation merged and ResNet's additions opened; InputError if there
-    is a layer without a rule, or the merging failed.
-    """
-    require_known_layers(model, _KNOWN)
-    if not any(isinstance(module, BatchNorm) for module in model.modules()):
-        return model
-    changed = copy.deepcopy(model)
-    try:
-        ResNetCanonizer().apply(changed)
-    except (RuntimeError, AttributeError) as error:
-        raise InputError(UNMERGEABLE) from error
-    with torch.no_grad():
-        before, after = logits_of(model, image), logits_of(changed, image)
-    same = torch.allclose(before, after, rtol=1e-2, atol=1e-3 * float(before.abs().max()))
-    if not same or not all_merged(changed):
-        raise InputError(UNMERGEABLE)
-    return changed
 
 
 def epsilon(*, epsilon: float, normalisation: Normalisation = "taylor") -> RuleSet:
     """LRP with the ε rule, R_i = Σ_j z_ij / (z_j + ε sign(z_j)) R_j, sign(0) = 1.
 
     z_j is the layer's output, bias included, so the bias' share of the relevance is lost, as is that of ε. Heatmaps
-    are sums over the colour channels; values have a sign: positive relevance speaks for the target class. Models with
-    a layer for which there is no rule are refused.
+    are sums over the colour channels; values have a sign: positive relevance speaks for the target class.
+
+    Average pooling and sums of two branches share relevance in the same way. Activations, and steps that multiply each
+    value by a number, pass it whole. Batch normalisation is folded into the layer before it. An affine step on the
+    image itself, such as a normalisation inside the model, is taken for preprocessing: the pixel has the relevance of
+    its normalised value. Networks with other steps are refused.
     """
-    return _rules(lambda: Epsilon(epsilon=epsilon), lambda: Norm(stabilizer=epsilon), normalisation)
+    return _rules(lambda: Epsilon(epsilon=epsilon), Stabilizer(epsilon), normalisation)
 
 
 def alpha_beta(*, alpha: float = 2.0, beta: float = 1.0, normalisation: Normalisation = "taylor") -> RuleSet:
     """LRP with the αβ rule, R_i = Σ_j (α z⁺_ij / z⁺_j − β z⁻_ij / z⁻_j) R_j, α − β = 1.
 
     The signs are those of the products z_ij, and the bias is split by its sign into the two denominators. Average
-    pooling, whose contributions after a ReLU are all positive, shares relevance in proportion to them, since α z⁺
-    alone would multiply it by α. The paper writes β as a negative number: its α = 2, β = −1 is ``alpha=2, beta=1``
+    pooling and sums of two branches, whose contributions after a ReLU are all positive, share relevance in proportion
+    to them, since α z⁺ alone would multiply it by α. The paper writes β as a negative number: its α = 2, β = −1 is ``alpha=2, beta=1``
     here. Heatmaps and models as in :func:`epsilon`.
     """
-    return _rules(lambda: AlphaBetaRule(alpha, beta), lambda: Norm(stabilizer=_nonzero), normalisation)
+    return _rules(lambda: AlphaBetaRule(alpha, beta), _nonzero, normalisation)

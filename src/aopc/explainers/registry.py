@@ -17,7 +17,7 @@ class Backward:
     Attributes
     ----------
     rules
-        Module and function that give the rules (:class:`aopc.explainers.backward.signals.RuleSet`).
+        Module and function that give the rules (:class:`aopc.explainers.backward.rules.RuleSet`).
     settings
         Of the function.
     norm

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from aopc.base.arguments import as_integer, as_names, require_flag
 from aopc.base.errors import InputError
 from aopc.base.names import listed, resolve
-from aopc.explainers.backward.signals import RuleSet, Signals
+from aopc.explainers.backward.rules import RuleSet
+from aopc.explainers.backward.signals import Signals
 from aopc.explainers.contract import Explainer, check_callable, name_of
 from aopc.explainers.own import explained_by
 from aopc.explainers.registry import Backward, get_explainer
@@ -73,8 +75,8 @@ def heatmaps(
     Raises
     ------
     InputError
-        If the explainer is not known, returns another shape, or returns a heatmap that is not finite; the message
-        names the images.
+        If the explainer is not known, returns another shape, or returns a heatmap that is not finite or too small for
+        float32; the message names the images.
 
     Examples
     --------
@@ -168,21 +170,19 @@ class _Shared:
 
     def __init__(self, model: nn.Module, explainers: Mapping[str, Explainer | Backward]) -> None:
         self._model, self._explainers = model, explainers
-        self._sets = {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)}
-        self._others = {name: e for name, e in explainers.items() if not isinstance(e, Backward)}
-        self._signals: Signals | None = None
+        self._signals = Signals(model, {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)})
+        self._own = any(not isinstance(e, Backward) for e in explainers.values())
         self._state: NetworkState | None = None
 
     def __call__(self, images: Tensor, targets: Tensor, ids: Sequence[str], *, fresh: bool) -> dict[str, Tensor]:
         """``fresh``: the model is not the same as at the last call."""
-        if self._signals is None or fresh:
-            self._signals = Signals(self._model, images[:1], self._sets)
-            self._state = NetworkState(self._model) if self._others else None
+        if self._own and (self._state is None or fresh):
+            self._state = NetworkState(self._model)
         signals = self._signals(images, targets)
         found: dict[str, Tensor] = {}
         for name, explain in self._explainers.items():
             if isinstance(explain, Backward):
-                found[name] = _heatmap(explain, signals[explain.signal]).detach().float().cpu()
+                found[name] = _in_single(signals[explain.signal].heatmaps(partial(_heatmap, explain)).detach()).cpu()
             elif self._state is not None:
                 found[name] = explained_by(name, explain, self._model, images, targets, ids, self._state)
         return found
@@ -199,13 +199,26 @@ def _heatmap(explainer: Backward, signal: Tensor) -> Tensor:
     return torch.linalg.vector_norm(signal, ord=explainer.norm, dim=1)
 
 
+#: Heatmaps whose largest value is smaller have errors of more than a thousandth of it in float32, whose smallest number
+#: is 1.4e-45.
+SMALLEST_MAXIMUM = 1.4e-42
+
+
+def _in_single(maps: Tensor) -> Tensor:
+    """(N, H, W) in float32; NaN all over where that cannot hold the heatmap."""
+    largest = maps.double().abs().amax((1, 2), keepdim=True)
+    lost = (largest > 0) & (largest < SMALLEST_MAXIMUM)
+    return torch.where(lost, torch.nan, maps.float())
+
+
 def _finite(maps: NDArray[np.float32], label: str, ids: Sequence[str], allow_nonfinite: bool) -> NDArray[np.float32]:
     """The heatmaps, NaN all over where one has a value that is not finite; InputError if that is not allowed."""
     broken = ~np.isfinite(maps).all(axis=(1, 2))
     if broken.any() and not allow_nonfinite:
         raise InputError(
-            f"the explainer {label!r} gave NaN or infinite values for"
-            f" {listed([ids[int(i)] for i in np.flatnonzero(broken)])}: look at the network's activations there"
+            f"the explainer {label!r} gave NaN or infinite values, or such as are too small for float32 (all below"
+            f" {SMALLEST_MAXIMUM}), for {listed([ids[int(i)] for i in np.flatnonzero(broken)])}: look at the"
+            " network's activations there, or take a smaller ε"
         )
     maps[broken] = np.nan
     return maps

@@ -1,6 +1,6 @@
 """Sensitivity: the norm of the gradient over the colour channels."""
 
-from aopc.explainers.backward.signals import RuleSet
+from aopc.explainers.backward.rules import RuleSet
 
 
 def gradient() -> RuleSet:

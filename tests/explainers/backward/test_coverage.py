@@ -1,98 +1,301 @@
-"""Networks that the rules do not cover are refused, and left as they were."""
+"""Networks that the rules do not cover are refused, and left as they were; those that they cover come out right.
 
+Whichever way a network is written, its heatmaps are those of the same network made of torch's layers in a row.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import prune
 
 import aopc
 from conftest import images
 
-
-def test_lrp_refuses_layers_without_a_rule() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.LayerNorm(3 * 13 * 13), nn.Linear(3 * 13 * 13, 2))
-    with pytest.raises(aopc.InputError, match="no rule for the layer '1' of type LayerNorm"):
-        aopc.heatmaps(model, images(1, 13, 13), "lrp-epsilon-100")
+NAMES = ("deconvolution-l2", "lrp-epsilon-0.01", "lrp-alpha2-beta1")
 
 
-class Steps(nn.Module):
-    """Networks that the rules do not cover, by what is special in them."""
+class Written(nn.Module):
+    """Two convolutions and a linear layer, with what a function makes of them as the forward pass."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, forward: Callable[["Written", Tensor], Tensor], **settings: object) -> None:
         super().__init__()
-        self.kind = kind
-        self.conv, self.again = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
-        if kind == "misfit":  # a linear layer is defined right before the batch normalisation
-            self.head = nn.Sequential(nn.Flatten(), nn.Linear(3 * 13 * 13, 2))
-        if kind in ("order", "misfit"):
-            self.second, self.first = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
-            for norm in (self.first, self.second):
-                nn.init.uniform_(norm.running_mean, -3, 3)
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(3 * 13 * 13, 2))
+        torch.manual_seed(0)
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.relu, self.head = nn.ReLU(), nn.Linear(4 * 6 * 6, 3)
+        self.norm, self.gate = nn.BatchNorm2d(4), nn.Linear(4, 4)
+        for tensor in (self.norm.running_mean, self.norm.bias.data):
+            nn.init.uniform_(tensor, -1, 1)
+        for tensor in (self.norm.running_var, self.norm.weight.data):
+            nn.init.uniform_(tensor, 0.5, 2)
+        self._forward, self.settings = forward, settings
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.kind == "residual":
-            return self.head(x + self.conv(x))
-        if self.kind == "twice":
-            return self.head(self.conv(torch.relu(self.conv(x))))
-        if self.kind == "mean":
-            return self.head(self.conv(x)).mean(1, keepdim=True)
-        if self.kind in ("order", "misfit"):
-            return self.head(self.second(self.again(torch.relu(self.first(self.conv(x))))))
-        raise NotImplementedError
+    def forward(self, x: Tensor) -> Tensor:
+        return self._forward(self, x)
+
+
+def plain(m: Written, x: Tensor) -> Tensor:
+    return m.head(m.relu(m.b(m.relu(m.a(x)))).flatten(1))
+
+
+def maps(
+    forward: Callable[[Written, Tensor], Tensor], name: str, change: Callable[[Written], object] = id
+) -> np.ndarray:
+    model = Written(forward).eval()
+    made = change(model)
+    model = made if isinstance(made, nn.Module) else model
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    try:
+        return aopc.heatmaps(model, images(2, 6, 6), name, [0, 1])
+    finally:
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+        assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+class OwnIdentity(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class ViewBackward0(OwnIdentity):
+    """Named after a node that passes."""
+
+
+EQUAL: dict[str, Callable[[Written, Tensor], Tensor]] = {
+    "functions": lambda m, x: F.linear(
+        F.conv2d(F.conv2d(x, m.a.weight, m.a.bias, padding=1).relu_(), m.b.weight, m.b.bias, padding=1).relu().flatten(1),
+        m.head.weight, m.head.bias,
+    ),
+    "input in place": lambda m, x: plain(m, x.mul_(2).div_(2)),
+    "normalised inside": lambda m, x: plain(m, ((x * 2 + 1) - 1) / 2),
+    "sum of one": lambda m, x: plain(m, sum([x])),
+    "sliced and joined": lambda m, x: plain(m, torch.cat([x[:, :1], x[:, 1:]], 1).permute(0, 2, 3, 1).permute(0, 3, 1, 2)),
+    "branch on data": lambda m, x: plain(m, x) if x.mean() > -100 else x.flatten(1)[:, :3],
+    "checkpoint": lambda m, x: torch.utils.checkpoint.checkpoint(lambda y: plain(m, y), x, use_reentrant=False),
+    "own padding": lambda m, x: m.head(
+        F.conv2d(F.pad(F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1)), m.a.weight, m.a.bias)), (1, 1, 1, 1)), m.b.weight, m.b.bias)
+        .relu().flatten(1)
+    ),
+    "parameters elsewhere": lambda m, x: torch.func.functional_call(
+        m.head, {k: v.clone() for k, v in m.head.named_parameters()}, (m.relu(m.b(m.relu(m.a(x)))).flatten(1),)
+    ),
+    "shares": lambda m, x: plain(m, x.repeat(1, 1, 1, 1).expand(-1, -1, -1, -1).contiguous()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", EQUAL)
+def test_the_same_network_written_otherwise_has_the_same_heatmaps(case: str, name: str) -> None:
+    expected = maps(plain, name)
+    np.testing.assert_allclose(maps(EQUAL[case], name), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def frozen(m: Written) -> None:
+    m.requires_grad_(False)
+
+
+def weight_norm(m: Written) -> None:
+    for layer in (m.a, m.b, m.head):
+        nn.utils.weight_norm(layer)
+
+
+def weight_norm_of_today(m: Written) -> None:
+    for layer in (m.a, m.b, m.head):
+        nn.utils.parametrizations.weight_norm(layer)
+
+
+def pruned(m: Written) -> None:
+    prune.identity(m.a, "weight")
+    prune.identity(m.b, "bias")
+
+
+def compiled(m: Written) -> nn.Module:
+    return torch.compile(m, backend="eager")
+
+
+def compiled_inside(m: Written) -> None:
+    m.a.compile(backend="eager")
+    m.relu = torch.compile(m.relu, backend="eager")  # type: ignore[assignment]
+
+
+def parallel(m: Written) -> nn.Module:
+    return nn.DataParallel(m, device_ids=[])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "change", [frozen, weight_norm, weight_norm_of_today, pruned, compiled, compiled_inside, parallel]
+)
+def test_the_same_network_in_a_wrapper_has_the_same_heatmaps(change: Callable[[Written], object], name: str) -> None:
+    expected = maps(plain, name)
+    model = Written(plain).eval()
+    made = change(model)
+    model = made if isinstance(made, nn.Module) else model
+    found = aopc.heatmaps(model, images(2, 6, 6), name, [0, 1])
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    assert [p.requires_grad for p in model.parameters()] == [change is not frozen] * len(list(model.parameters()))
+
+
+def part_in_place(m: Written, x: Tensor) -> Tensor:
+    y = m.a(x)
+    y[:, :2].relu_()
+    return m.head(m.b(y).flatten(1))
+
+
+def assigned(m: Written, x: Tensor) -> Tensor:
+    y = m.a(x)
+    y[y < 0] = 0
+    return m.head(m.b(y).flatten(1))
+
+
+def hooked(m: Written, x: Tensor) -> Tensor:
+    y = m.a(x)
+    y.register_hook(lambda gradient: 2 * gradient)
+    return m.head(m.b(y).flatten(1))
+
+
+def without_gradient(m: Written, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return plain(m, x)
+
+
+#: What neither LRP nor deconvolution can follow, and what the message names.
+REFUSED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
+    "softmax": (lambda m, x: plain(m, x).softmax(1), "give the network without it"),
+    "log softmax": (lambda m, x: F.log_softmax(plain(m, x), 1), "give the network without it"),
+    "product": (lambda m, x: plain(m, x * x), "'mul'"),
+    "gate": (lambda m, x: m.head((lambda y: y * m.gate(y.mean((2, 3))).sigmoid()[:, :, None, None])(m.a(x)).flatten(1)), "'mul'"),
+    "detached gate": (lambda m, x: plain(m, x * x.detach().sigmoid()), "no gradient follows"),
+    "masked": (lambda m, x: m.head((lambda y: y * (y > 0))(m.a(x)).flatten(1)), "no gradient follows"),
+    "masked by another": (lambda m, x: plain(m, x * (x > 0).float()), "no gradient follows"),
+    "detached branch": (lambda m, x: plain(m, x) + plain(m, x.detach()), "no gradient follows"),
+    "branch without gradient": (lambda m, x: plain(m, x) + without_gradient(m, x), "no gradient follows"),
+    "detached join": (lambda m, x: plain(m, torch.cat([x[:, :2], x[:, 2:].detach()], 1)), "no gradient follows"),
+    "constant join": (lambda m, x: plain(m, torch.cat([x[:, :2], torch.ones(2, 1, 6, 6)], 1)), "do not come from"),
+    "constant stack": (lambda m, x: plain(m, torch.stack([x[:, 0], x[:, 1], torch.ones(2, 6, 6)], 1)), "do not come"),
+    "number": (lambda m, x: plain(m, x / x.max().item()), "'item' in the layer 'model' of type Written"),
+    "array": (lambda m, x: plain(m, x) * float(x.detach().numpy().max()), "'numpy'"),
+    "where": (lambda m, x: m.head(torch.where(m.a(x) > 0, m.a(x), 0).flatten(1)), "'where'"),
+    "masked fill": (lambda m, x: m.head((lambda y: y.masked_fill(y < 0, 0))(m.a(x)).flatten(1)), "'masked_fill'"),
+    "assigned": (assigned, "'__setitem__'"),
+    "part in place": (part_in_place, "changes a part of a tensor in place"),
+    "own function": (lambda m, x: plain(m, OwnIdentity.apply(x)), "OwnIdentityBackward"),
+    "own function of a known name": (lambda m, x: plain(m, ViewBackward0.apply(x)), "ViewBackward0"),
+    "reentrant checkpoint": (
+        lambda m, x: torch.utils.checkpoint.checkpoint(lambda y: plain(m, y), x, use_reentrant=True), "Checkpoint",
+    ),
+    "hook": (hooked, "'register_hook'"),
+    "weights from the image": (
+        lambda m, x: m.head(F.conv2d(m.a(x), x.mean(0)[None, :, :1, :1].repeat(4, 2, 1, 1)[:, :4], padding=0).flatten(1)),
+        "parameters depend on the image",
+    ),
+    "absolute": (lambda m, x: m.head(m.a(x).abs().flatten(1)), "'abs'"),
+    "square": (lambda m, x: m.head((m.a(x) ** 2).flatten(1)), "'pow'|'__pow__'"),
+    "layer norm": (lambda m, x: m.head(F.layer_norm(m.a(x), (4, 6, 6)).flatten(1)), "'layer_norm'"),
+    "batch's own statistics": (lambda m, x: m.head(F.batch_norm(m.a(x), None, None, training=True).flatten(1)), "'batch_norm'"),
+    "sum over the batch": (lambda m, x: plain(m, x + 0 * x.sum(0, keepdim=True)), "'sum'"),
+    "maximum of two": (lambda m, x: m.head(torch.maximum(m.a(x), -m.a(x)).flatten(1)), "'maximum'"),
+    "rounded": (lambda m, x: plain(m, (m.a(x)[:, :3] * 8).div(2, rounding_mode="floor")), "'div'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["lrp-epsilon-0.01", "deconvolution-l2"])
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_rules_do_not_see_is_refused_by_name(case: str, name: str) -> None:
+    forward, message = REFUSED[case]
+    with pytest.raises(aopc.InputError, match=message) as refused:
+        maps(forward, name)
+    assert "\n" not in str(refused.value)
+
+
+ONLY_LRP: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
+    "batch norm alone": (lambda m, x: m.head(m.norm(m.relu(m.a(x))).flatten(1)), "does not directly follow"),
+    "batch norm of what others read": (
+        lambda m, x: (lambda y: m.head((m.norm(y) + y).flatten(1)))(m.a(x)), "does not directly follow",
+    ),
+    "constant": (lambda m, x: m.head((m.a(x) + 1).flatten(1)), "make it the bias"),
+    "difference": (lambda m, x: m.head((m.a(x) - m.b(m.a(x))).flatten(1)), "'sub'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ONLY_LRP)
+def test_what_only_lrp_cannot_follow(case: str) -> None:
+    forward, message = ONLY_LRP[case]
+    with pytest.raises(aopc.InputError, match=message):
+        maps(forward, "lrp-epsilon-0.01")
+    assert maps(forward, "deconvolution-l2").max() > 0
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    "function",
     [
-        ("residual", "no rule for the step 'add'"),
-        ("twice", "'conv' runs 2 times"),
-        ("mean", "no rule for the step 'mean'"),
-        ("order", "in the order in which they run"),
-        ("misfit", "in the order in which they run"),
+        lambda y: y.clamp(min=0), F.relu6, F.gelu, F.silu, F.leaky_relu, torch.sigmoid, F.softplus,
+        lambda y: F.threshold(y, 0, 0), lambda y: F.hardtanh(y, 0, 1e9), F.elu,
     ],
-)
-def test_lrp_refuses_what_its_rules_do_not_see(kind: str, message: str) -> None:
-    torch.manual_seed(0)
-    model = Steps(kind).eval()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(aopc.InputError, match=message):
-        aopc.heatmaps(model, images(1, 13, 13), "lrp-epsilon-0.01")
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+)  # fmt: skip
+def test_deconvolution_refuses_other_activations(function: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(aopc.InputError, match="deconvolution has no rule for the step"):
+        maps(lambda m, x: m.head(m.b(function(m.a(x))).flatten(1)), "deconvolution-l2")
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121"])
+class Leaky(nn.ReLU):
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, 0.2)
+
+
+def test_a_subclass_is_what_it_computes() -> None:
+    with pytest.raises(aopc.InputError, match="'leaky_relu' in the layer 'relu' of type Leaky"):
+        maps(plain, "deconvolution-l2", lambda m: setattr(m, "relu", Leaky()))
+    np.testing.assert_array_equal(
+        maps(plain, "lrp-epsilon-0.01", lambda m: setattr(m, "relu", Leaky())),
+        maps(plain, "lrp-epsilon-0.01", lambda m: setattr(m, "relu", nn.LeakyReLU(0.2))),
+    )
+
+
+def test_code_that_python_does_not_run_is_refused() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 3)).eval()
+    script = torch.jit.trace(model, images(2, 6, 6))
+    with pytest.raises(aopc.InputError, match="made by code that cannot be seen"):
+        aopc.heatmaps(script, images(2, 6, 6), "lrp-epsilon-0.01")
+    found = aopc.heatmaps(script, images(2, 6, 6), "sensitivity-l2")
+    np.testing.assert_allclose(found, aopc.heatmaps(model, images(2, 6, 6), "sensitivity-l2"), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sensitivity-l2", "lrp-epsilon-0.01"])
+def test_scores_that_no_gradient_follows_are_refused(name: str) -> None:
+    with pytest.raises(aopc.InputError, match="do not depend on the images"):
+        maps(without_gradient, name)
+
+
+def test_a_value_changed_after_its_use_is_refused() -> None:
+    def late(m: Written, x: Tensor) -> Tensor:
+        y = m.a(x)
+        z = m.b(y)
+        y.relu_()
+        return m.head((z + y).flatten(1))
+
+    for name in ("sensitivity-l2", "lrp-epsilon-0.01"):
+        with pytest.raises(aopc.InputError, match="in place"):
+            maps(late, name)
+
+
+@pytest.mark.parametrize("name", ["densenet121", "mobilenet_v3_small", "efficientnet_b0"])
 def test_lrp_refuses_networks_with_other_steps(name: str) -> None:
     from torchvision.models import get_model
 
-    with pytest.raises(aopc.InputError, match="LRP"):
-        aopc.heatmaps(get_model(name, num_classes=3), images(1, 64, 64), "lrp-epsilon-100", [1])
+    with pytest.raises(aopc.InputError, match="LRP has no rule for the step"):
+        aopc.heatmaps(get_model(name, num_classes=3), images(1, 32, 32), "lrp-epsilon-100", [1])
 
 
-def test_a_batch_norm_that_cannot_be_merged_is_refused_and_nothing_changes() -> None:
-    model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3),
-        nn.BatchNorm2d(4, affine=False), nn.Flatten(), nn.Linear(4 * 81, 2),
-    )  # fmt: skip
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(aopc.InputError, match="cannot merge the batch normalisation '4'"):
-        aopc.heatmaps(model, images(1, 13, 13), "lrp-epsilon-0.01")
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-
-
-def test_deconvolution_refuses_other_activations() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.Flatten(), nn.Linear(4 * 121, 2))
-    with pytest.raises(aopc.InputError, match="the layer '1' is of type ReLU6"):
-        aopc.heatmaps(model, images(1, 13, 13), "deconvolution-l2")
-
-
-def test_deconvolution_refuses_functional_relu() -> None:
-    class Functional(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(3 * 13 * 13, 2)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.relu(self.layer(x.flatten(1)))
-
-    with pytest.raises(aopc.InputError, match="1 ReLUs are function calls"):
-        aopc.heatmaps(Functional(), images(1, 13, 13), "deconvolution-l2")
+def test_lrp_refuses_layers_without_a_rule() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.LayerNorm(3 * 13 * 13), nn.Linear(3 * 13 * 13, 2))
+    with pytest.raises(aopc.InputError, match="no rule for the step 'layer_norm' in the layer '1' of type LayerNorm"):
+        aopc.heatmaps(model, images(1, 13, 13), "lrp-epsilon-100")

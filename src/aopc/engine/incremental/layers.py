@@ -18,7 +18,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from aopc.engine.incremental.prepacked import PrepackedConvolution
 from aopc.engine.incremental.trace import Traced
 from aopc.engine.incremental.windows import Slide
-from aopc.models.operators import Constant, Operation, Value
+from aopc.models.operators import Constant, Operation
 
 
 @dataclass(frozen=True)
