@@ -1,7 +1,6 @@
 """Every explainer, removal and partition that has a name keeps its contract, and the check can fail."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from aopc.explainers.check import check_explainer, example_network
 from aopc.explainers.registry import EXPLAINERS, FURTHER
 from aopc.perturbation.check import check_partition, check_removal
 from aopc.perturbation.partition import Grid, LabelMap
-from aopc.perturbation.removal import REMOVALS, Imputer
+from aopc.perturbation.removal import REMOVALS
 
 PARTITIONS = {
     "grid": Grid(16, 16, 4),
@@ -76,36 +75,3 @@ def _gradients(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
 def test_a_broken_explainer_is_told(explain: Callable[..., Tensor], said: str) -> None:
     with pytest.raises(aopc.InputError, match=said):
         check_explainer(explain)
-
-
-def _changing(image: Any, values: Any, stream: Any) -> Any:
-    image += 1
-    return image
-
-
-@pytest.mark.parametrize(
-    ("removal", "said"),
-    [
-        (lambda image, values, stream: image[:2], "shape"),
-        (lambda image, values, stream: image.astype(np.float64), "float64"),
-        (lambda image, values, stream: image * np.nan, "NaN"),
-        (_changing, "changes the image"),
-        (
-            lambda image, values, stream: np.random.default_rng().random(image.shape, np.float32),
-            "same stream",
-        ),
-        (Imputer(lambda image, removed, values, stream: image[:, :3]), "shape"),
-    ],
-)
-def test_a_broken_removal_is_told(removal: Any, said: str) -> None:
-    with pytest.raises(aopc.InputError, match=said):
-        check_removal(removal)
-
-
-def test_a_broken_partition_is_told() -> None:
-    class Wrong(Grid):
-        def scores(self, heatmaps: Any) -> Any:
-            return super().scores(heatmaps) + 1
-
-    with pytest.raises(aopc.InputError, match="scores"):
-        check_partition(Wrong(8, 8, 3))
