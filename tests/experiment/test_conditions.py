@@ -170,3 +170,72 @@ def test_dropout_is_one_thinned_network_an_image() -> None:
     assert has_dropout(model)
     assert not has_dropout(small_network())
     assert not has_dropout(nn.Sequential(nn.Dropout(0.0)))
+
+
+def test_seeds_and_numbers_of_orders_are_the_protocols() -> None:
+    """None is fixed on the way: noise, ties, random orders and places all change with the seed."""
+    model = small_network()
+    subject = subject_of(model)
+    x = subject.pixels(slice(0, 3))
+    maps = np.round(aopc.heatmaps(model, x, LRP, TARGETS), 1)  # with ties
+    protocol = Protocol(region_size=2, steps=6, repeats=2, random_orders=3, seed=5, orders=("morf", "lerf"))
+    found = curves_under(protocol, subject, slice(0, 3), [LRP, "random"], {LRP: maps})
+    assert {e: list(c) for e, c in found.items()} == {LRP: ["morf", "lerf"], "random": ["random"]}
+    common = {
+        "targets": TARGETS,
+        "region_size": 2,
+        "steps": 6,
+        "repeats": 2,
+        "seed": 5,
+        "value_range": subject.network.preprocessing.value_range,
+        "image_ids": IDS,
+    }
+    for order in ("morf", "lerf"):
+        expected = aopc.perturbation_curves(model, x, maps, order=order, **common)
+        np.testing.assert_array_equal(found[LRP][order].logits, expected.logits)
+        np.testing.assert_array_equal(found[LRP][order].probabilities, expected.probabilities)
+    expected = aopc.perturbation_curves(model, x, order="random", orders_per_image=3, **common)
+    assert expected.logits.shape == (3, 4, 7)
+    np.testing.assert_array_equal(found["random"]["random"].logits, expected.logits)
+    other = curves_under(replace(protocol, seed=6), subject, slice(0, 3), [LRP, "random"], {LRP: maps})
+    assert (other["random"]["random"].logits != expected.logits).any()
+
+
+def test_random_places_are_the_seeds_and_judged_in_each_order() -> None:
+    model = small_network()
+    subject = subject_of(model)
+    x = subject.pixels(slice(0, 3))
+    maps = aopc.heatmaps(model, x, LRP, TARGETS)
+    protocol = Protocol(region_size=2, steps=6, repeats=1, seed=5, orders=("morf", "lerf"), places=2)
+    found = curves_under(protocol, subject, slice(0, 3), [LRP], {LRP: maps})[LRP]
+    common = {
+        "targets": TARGETS,
+        "region_size": 2,
+        "steps": 6,
+        "repeats": 1,
+        "seed": 5,
+        "value_range": subject.network.preprocessing.value_range,
+        "image_ids": IDS,
+    }
+    for order in ("morf", "lerf"):
+        for number in range(2):
+            shown = at_random_places(maps, Grid(13, 13, 2), IDS, number=number, seed=5)
+            expected = aopc.perturbation_curves(model, x, shown, order=order, **common)
+            np.testing.assert_array_equal(found[order].logits[:, number : number + 1], expected.logits)
+
+
+def test_images_need_not_be_square() -> None:
+    """Rows and columns are not exchanged: 12 × 20 in regions of 4."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 20, 3)).eval()
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 12, 20, 3), dtype=np.uint8)
+    preprocessing = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 1.0)
+    subject = Subject("pictures", Network(model, preprocessing), Dataset(pixels, None, IDS, ()), TARGETS)
+    maps = np.random.default_rng(2).normal(size=(3, 12, 20)).astype(np.float32)
+    protocol = Protocol(region_size=4, steps=15, repeats=1)
+    found = curves_under(protocol, subject, slice(0, 3), [LRP], {LRP: maps})[LRP]["morf"]
+    expected = aopc.perturbation_curves(
+        model, subject.pixels(slice(0, 3)), maps, TARGETS, region_size=4, steps=15, repeats=1, image_ids=IDS,
+        value_range=preprocessing.value_range,
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.logits, expected.logits)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import aopc
-from aopc.explainers.registry import EXPLAINERS, FURTHER, get_explainers
+from aopc.explainers.registry import EXPLAINERS, FURTHER, Backward, get_explainer, get_explainers
 from aopc.models.inference import predict
 from aopc.models.network import build
 from conftest import images
@@ -79,3 +79,41 @@ def test_two_names_of_one_explainer_are_refused(
 
 def test_all_of_ours_are_different() -> None:
     assert list(get_explainers([*EXPLAINERS, *FURTHER])) == [*EXPLAINERS, *FURTHER]
+
+
+def test_names_say_the_settings() -> None:
+    """The paper's names: the rule, its number, and the norm over the colour channels."""
+    found = {
+        name: (e.rules.rsplit(":")[-1], dict(e.settings), e.norm)
+        for name, e in (EXPLAINERS | FURTHER).items()
+        if isinstance(e, Backward)
+    }
+    alpha_beta = {"alpha": 2.0, "beta": 1.0}
+    assert found == {
+        "sensitivity-l2": ("gradient", {}, 2.0),
+        "sensitivity-linf": ("gradient", {}, np.inf),
+        "deconvolution-l2": ("deconvolution", {}, 2.0),
+        "deconvolution-linf": ("deconvolution", {}, np.inf),
+        "lrp-epsilon-0.01": ("epsilon", {"epsilon": 0.01}, None),
+        "lrp-epsilon-100": ("epsilon", {"epsilon": 100.0}, None),
+        "lrp-alpha2-beta1": ("alpha_beta", alpha_beta, None),
+        "lrp-alpha2-beta1-lrn-identity": ("alpha_beta", alpha_beta | {"normalisation": "identity"}, None),
+    }
+
+
+def test_explainers_that_differ_in_the_norm_share_a_signal_and_others_do_not() -> None:
+    backward = {name: e for name, e in (EXPLAINERS | FURTHER).items() if isinstance(e, Backward)}
+    signals = {name: e.signal for name, e in backward.items()}
+    assert signals["sensitivity-l2"] == signals["sensitivity-linf"]
+    assert signals["deconvolution-l2"] == signals["deconvolution-linf"]
+    assert len(set(signals.values())) == len(signals) - 2
+
+
+def test_names_lead_to_explainers() -> None:
+    for name, explainer in (EXPLAINERS | FURTHER).items():
+        found = get_explainer(name)
+        if isinstance(explainer, str):
+            assert (found.__module__, found.__name__) == tuple(explainer.split(":"))
+        else:
+            assert found is explainer
+    assert get_explainer("aopc.explainers.baselines:centre_first").__name__ == "centre_first"

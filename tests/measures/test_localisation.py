@@ -9,13 +9,39 @@ from aopc.measures.localisation import pointing_game, relevance_mass
 def test_relevance_mass_and_pointing_game_by_hand() -> None:
     maps = np.array([[[3.0, 1.0], [-9.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0]], [[1.0, 5.0], [1.0, 1.0]]])
     masks = np.array([[[True, False], [True, False]]] * 3)
-    np.testing.assert_allclose(relevance_mass(maps, masks), [0.75, np.nan, 0.25])
-    np.testing.assert_array_equal(pointing_game(maps, masks), [1.0, np.nan, 0.0])
-    assert np.isnan(relevance_mass(maps, np.zeros_like(masks))).all()
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(relevance_mass(maps, masks), [0.75, np.nan, 0.25])
+        np.testing.assert_array_equal(pointing_game(maps, masks), [1.0, np.nan, 0.0])
+        assert np.isnan(relevance_mass(maps, np.zeros_like(masks))).all()
+        assert np.isnan(pointing_game(maps, np.zeros_like(masks))).all()
     broken = maps.copy()
     broken[0, 0, 0] = np.nan
     assert np.isnan(relevance_mass(broken, masks)[0])
     assert np.isnan(pointing_game(broken, masks)[0])
+
+
+def test_rows_and_columns_are_not_exchanged() -> None:
+    """2 × 3: 4 of 10 lie in the mask's second row; the largest value is the last of the first row."""
+    maps = np.array([[[0.0, 1.0, 5.0], [1.0, 0.0, 3.0]]])
+    masks = np.zeros((1, 2, 3), dtype=bool)
+    masks[0, 1] = True
+    assert relevance_mass(maps, masks).tolist() == [0.4]
+    assert pointing_game(maps, masks).tolist() == [0.0]
+    assert pointing_game(maps, ~masks).tolist() == [1.0]
+
+
+def test_of_several_maxima_the_first_counts() -> None:
+    maps = np.array([[[0.0, 2.0], [2.0, 1.0]]])
+    masks = np.array([[[False, True], [False, False]]])
+    assert pointing_game(maps, masks).tolist() == [1.0]
+    assert pointing_game(maps, masks[:, ::-1, ::-1]).tolist() == [0.0]
+
+
+def test_masses_are_summed_in_double() -> None:
+    """One, and 2²⁴ in the mask: float32 has no number for the sum."""
+    maps = np.array([[[2.0**24, 1.0]]], dtype=np.float32)
+    masks = np.array([[[True, False]]])
+    assert relevance_mass(maps, masks).tolist() == [2**24 / (2**24 + 1)]
 
 
 def test_relevance_mass_of_nothing_known_is_the_objects_share() -> None:

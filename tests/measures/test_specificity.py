@@ -19,6 +19,22 @@ def test_similarity_is_the_mean_correlation_with_the_others() -> None:
     np.testing.assert_allclose(similarity_to_others(5 * maps + 2, classes)[:5], found[:5])
 
 
+def test_the_spread_by_hand() -> None:
+    """Mean 0.6 of all; deviations of ±0.25 from the class's own mean count twice."""
+    similarities, classes = np.array([1.0, 0.5, 0.3, np.nan]), np.array([4, 4, 7, 7])
+    np.testing.assert_allclose(with_their_spread(similarities, classes), [1.1, 0.1, 0.6, np.nan])
+    with np.errstate(all="raise"):
+        assert np.isnan(with_their_spread(np.full(2, np.nan), classes[:2])).all()
+
+
+def test_heatmaps_far_from_zero_correlate_in_double() -> None:
+    """The same small picture on a large pedestal, which float32 arithmetic would lose."""
+    picture = np.arange(6.0).reshape(2, 3)
+    maps = (np.stack([picture, picture]) + 2.0**20).astype(np.float32)
+    np.testing.assert_allclose(similarity_to_others(maps, np.array([0, 0])), [1.0, 1.0], rtol=1e-12)
+    np.testing.assert_allclose(similarity_to_others(maps * [[[1]], [[-1]]], np.array([0, 0])), [-1.0, -1.0])
+
+
 def test_similar_heatmaps_are_not_independent() -> None:
     """The interval of the mean similarity covers its true value about as often as it says."""
     generator = np.random.default_rng(0)

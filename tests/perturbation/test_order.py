@@ -1,10 +1,13 @@
 """In which order regions are removed."""
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aopc.perturbation.order import heatmap_orders, random_orders
+import aopc
+from aopc.perturbation.order import Ranking, heatmap_orders, random_orders, ranks_of, trajectories_at_random
 from aopc.perturbation.partition import Grid
 
 shapes = st.tuples(st.integers(4, 12), st.integers(4, 12), st.integers(1, 4))
@@ -50,3 +53,78 @@ def test_random_orders_are_uniform() -> None:
     found = random_orders(Grid(8, 8, 2), ["a"], 3200, 0)[0, :, 0]
     counts = np.bincount(found, minlength=16)
     assert ((counts - 200) ** 2 / 200).sum() < 60
+
+
+def test_a_ranking_is_one_order_an_image() -> None:
+    """Of an array or a tensor; what is not finite has none, and the others have theirs."""
+    grid, ids = Grid(4, 6, 2), ["a", "b", "c"]
+    maps = np.random.default_rng(1).normal(size=(3, 4, 6)).astype(np.float32)
+    whole = Ranking.of_heatmaps(grid, maps, "lerf", ids, 3)
+    assert whole.usable.tolist() == [True, True, True]
+    np.testing.assert_array_equal(whole.orders[:, 0], heatmap_orders(grid, maps, "lerf", ids, 3))
+    assert whole.orders.shape == (3, 1, 6)
+    tensor = torch.from_numpy(maps).requires_grad_(True)
+    np.testing.assert_array_equal(Ranking.of_heatmaps(grid, tensor, "lerf", ids, 3).orders, whole.orders)
+    half = torch.from_numpy(maps).bfloat16()
+    assert Ranking.of_heatmaps(grid, half, "lerf", ids, 3).orders.shape == (3, 1, 6)
+    broken = maps.copy()
+    broken[0, 3, 5], broken[2, 0, 0] = np.nan, np.inf
+    found = Ranking.of_heatmaps(grid, broken, "lerf", ids, 3)
+    assert found.usable.tolist() == [False, True, False]
+    np.testing.assert_array_equal(found.orders[1], whole.orders[1])
+    for wrong in (maps[:2], maps[:, :3], maps.transpose(0, 2, 1), maps[0]):
+        with pytest.raises(aopc.InputError, match=r"heatmaps must have shape \(3, 4, 6\)"):
+            Ranking.of_heatmaps(grid, wrong, "morf", ids, 3)
+
+
+def test_ties_and_random_orders_are_the_seeds() -> None:
+    grid, ids = Grid(8, 8, 2), ["a", "b"]
+    flat = np.zeros((2, 8, 8))
+    one, other = (Ranking.of_heatmaps(grid, flat, "morf", ids, seed).orders for seed in (0, 1))
+    assert (one != other).any()
+    one, other = (Ranking.at_random(grid, ids, 2, 2, seed).orders for seed in (0, 1))
+    assert (one != other).any()
+
+
+def test_random_rankings_are_all_different_and_belong_to_their_images() -> None:
+    grid = Grid(8, 8, 2)
+    found = Ranking.at_random(grid, ["a", "b"], 5, 3, 0)
+    assert found.orders.shape == (2, 6, 16)
+    assert found.usable.tolist() == [True, True]
+    assert len(np.unique(found.orders.reshape(12, 16), axis=0)) == 12
+    np.testing.assert_array_equal(found.orders[1:], random_orders(grid, ["b"], 6, 0))
+    np.testing.assert_array_equal(found.orders[:, :2], random_orders(grid, ["a", "b"], 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("count", "repeats", "expected"),
+    [(1, 1, 1), (5, 1, 5), (5, 3, 6), (6, 3, 6), (7, 3, 9), (3, 3, 3), (4, 10, 4)],
+)
+def test_random_orders_are_a_multiple_of_the_repeats(count: int, repeats: int, expected: int) -> None:
+    assert trajectories_at_random(count, repeats) == expected
+
+
+def test_every_pair_of_regions_is_in_random_order() -> None:
+    """Not only the first region: each is at each place equally often (χ² of 15 degrees of freedom, p > 10⁻⁶)."""
+    found = random_orders(Grid(8, 8, 2), ["a"], 3200, 0)[0]
+    for place in (1, 7, 15):
+        counts = np.bincount(found[:, place], minlength=16)
+        assert ((counts - 200) ** 2 / 200).sum() < 60
+
+
+def test_ranks_by_hand() -> None:
+    """Region 2 goes first, then 0, then 1."""
+    found = ranks_of(np.array([[2, 0, 1], [0, 1, 2]]))
+    assert found.tolist() == [[1, 2, 0], [0, 1, 2]]
+    assert found.dtype == np.int32
+
+
+def test_cut_off_regions_come_last_whatever_their_value() -> None:
+    """3 × 5 with regions of 2: one row of two whole regions, 0 and 1; the others, with the largest values, follow by
+    these.
+    """
+    grid = Grid(3, 5, 2)
+    maps = np.arange(15.0).reshape(1, 3, 5)
+    assert grid.scores(maps).tolist() == [[12, 20, 13, 21, 25, 14]]
+    assert heatmap_orders(grid, maps, "morf", ["a"], 0).tolist() == [[1, 0, 4, 3, 5, 2]]
+    assert heatmap_orders(grid, maps, "lerf", ["a"], 0).tolist() == [[0, 1, 2, 5, 3, 4]]

@@ -100,3 +100,46 @@ def test_unknown_conditions_and_protocols_are_said() -> None:
     with pytest.raises(aopc.InputError, match="did you mean 'samek2016'"):
         preset_named("samek2015")
     assert set(PRESETS) == {"samek2016", "tnnls2017"}
+
+
+def test_every_default_by_name() -> None:
+    """Published numbers stand on each of them."""
+    assert Protocol().as_parameters() == {
+        "region_size": 9,
+        "steps": 100,
+        "repeats": 10,
+        "random_orders": None,
+        "removal": "uniform",
+        "seed": 0,
+        "orders": ("morf",),
+        "dtype": "float32",
+        "dropout": False,
+        "places": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "possible", [{"region_size": 1}, {"repeats": 1}, {"random_orders": 1}, {"places": 0}, {"orders": ("lerf", "morf")}]
+)
+def test_the_least_possible_settings_are_taken(possible: dict[str, Any]) -> None:
+    for name, value in possible.items():
+        assert getattr(Protocol(**possible), name) == value
+
+
+@pytest.mark.parametrize("dtype", ["float32", "tf32", "bfloat16"])
+def test_known_dtypes_are_taken(dtype: Any) -> None:
+    assert Protocol(dtype=dtype).dtype == dtype
+
+
+def test_the_baseline_has_random_orders_only() -> None:
+    protocol = Protocol(repeats=3, random_orders=7, orders=("morf", "lerf"), places=2)
+    assert protocol.orders_of("lrp-epsilon-100") == ("morf", "lerf")
+    assert protocol.orders_of("random") == ("random",)
+    assert protocol.trajectories("lrp-epsilon-100") == 3 * 2 * 2
+    assert protocol.trajectories("random") == 9
+
+
+def test_presets_say_where_they_were_published() -> None:
+    assert "1509.06321" in PRESETS["samek2016"].source
+    assert "TNNLS" in PRESETS["tnnls2017"].source
+    assert PRESETS["samek2016"].conditions == ()

@@ -62,3 +62,47 @@ def test_places_depend_on_image_and_number_only() -> None:
     assert counts.sum() == 4000
     assert counts.min() > 111 - 5 * 10.5
     assert counts.max() < 111 + 5 * 10.5
+
+
+def _orientations(height: int, width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the marked regions lie: 1 in the corner, 2 on its right, 4 below it. (count,) keys of the way it was turned
+    and mirrored, and of the place of the 1.
+    """
+    grid = Grid(height, width, 1)
+    marked = np.zeros((count, height, width))
+    marked[:, 0, 0], marked[:, 0, 1], marked[:, 1, 0] = 1, 2, 4
+    moved = at_random_places(marked, grid, [str(i) for i in range(count)], number=0, seed=0)
+    size = np.array([height, width])
+    corner, right, below = (np.argwhere(moved == value)[:, 1:] for value in (1, 2, 4))
+    steps = [(np.array(to) - corner + 1) % size - 1 for to in (right, below)]
+    key = steps[0] @ [3, 1] * 10 + steps[1] @ [3, 1]
+    return key, corner @ [width, 1]
+
+
+@pytest.mark.parametrize(("height", "width", "ways"), [(5, 5, 8), (4, 6, 4), (6, 4, 4)])
+def test_every_way_to_lie_is_equally_frequent(height: int, width: int, ways: int) -> None:
+    """Turned by quarters where the grid is a square and by a half where not, mirrored or not; independently of where."""
+    count = 4000
+    key, place = _orientations(height, width, count)
+    _, which = np.unique(key, return_inverse=True)
+    found = np.bincount(which)
+    assert len(found) == ways
+    share = 1 / ways
+    np.testing.assert_allclose(found / count, share, atol=5 * np.sqrt(share * (1 - share) / count))
+    # χ² of places against ways: its mean is its degrees of freedom.
+    table = np.zeros((ways, height * width))
+    np.add.at(table, (which, place), 1)
+    expected = count / table.size
+    degrees = table.size - 1
+    assert ((table - expected) ** 2 / expected).sum() < degrees + 5 * np.sqrt(2 * degrees)
+
+
+def test_another_seed_is_another_place_and_other_images_have_the_same() -> None:
+    grid = Grid(12, 12, 2)
+    maps = np.random.default_rng(0).standard_normal((1, 12, 12))
+    first, other = (at_random_places(maps, grid, ["a"], number=0, seed=seed) for seed in (0, 1))
+    assert (first != other).any()
+    # The shift is the image's, not the heatmap's.
+    doubled = at_random_places(2 * maps, grid, ["a"], number=0, seed=0)
+    np.testing.assert_allclose(doubled, 2 * first, rtol=1e-6)
+    assert first.dtype == np.float32

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aopc.measures.statistics.bootstrap import bootstrap_mean
+from aopc.measures.statistics import bootstrap
+from aopc.measures.statistics.bootstrap import Interval, bootstrap_mean, percentile_interval, resampled_means
 
 
 def test_bootstrap_agrees_with_normal_theory() -> None:
@@ -37,3 +38,74 @@ def test_bootstrap_is_seeded_and_leaves_nan_out() -> None:
     mean, low, high = bootstrap_mean([3.0]).numbers
     assert mean == 3
     assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize(("images", "resamples"), [(3, 1), (7, 600), (256, 300)])
+def test_a_resample_holds_as_many_images_as_there_are(images: int, resamples: int) -> None:
+    """The mean of e_i over a resample is the share of image i: a multiple of 1/N, and all shares add up to 1."""
+    shares = resampled_means(np.eye(images), resamples, 5)
+    assert shares.shape == (resamples, images)
+    counts = shares * images
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert shares.min() >= 0
+
+
+def test_resamples_are_independent_draws_with_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts are binomial, N draws of 1/N: mean 1, variance 1 − 1/N, no correlation from one resample to the next; and
+    so they are where resamples come in several parts.
+    """
+    images, resamples = 8, 6000
+    for cells in (bootstrap._CELLS_AT_ONCE, 1000 * images):
+        monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", cells)
+        counts = resampled_means(np.eye(images), resamples, 1) * images
+        error = np.sqrt((1 - 1 / images) / resamples)
+        np.testing.assert_allclose(counts.mean(axis=0), 1, atol=5 * error)
+        np.testing.assert_allclose(counts.var(axis=0), 1 - 1 / images, rtol=0.12)
+        for lag in (1, 256, 1000):
+            together = (counts[lag:] - 1) * (counts[:-lag] - 1)
+            np.testing.assert_allclose(together.mean(axis=0), 0, atol=5 * error)
+            assert (counts[lag:] == counts[:-lag]).all(axis=1).mean() < 0.05
+
+
+def test_resampled_means_are_those_of_the_images_drawn() -> None:
+    """Measures of the same images are resampled alike, and the mean of a column is that of its values."""
+    values = np.random.default_rng(2).normal(size=(9, 3))
+    drawn = resampled_means(np.eye(9), 400, 3)
+    np.testing.assert_allclose(resampled_means(values, 400, 3), drawn @ values)
+
+
+def test_the_interval_holds_95_percent_of_the_resamples() -> None:
+    np.testing.assert_allclose(percentile_interval(np.arange(1001.0)), [25, 975])
+    both = percentile_interval(np.stack([np.arange(1001.0), -np.arange(1001.0)], axis=1))
+    np.testing.assert_allclose(both, [[25, -975], [975, -25]])
+
+
+def test_two_images_have_an_interval() -> None:
+    """A quarter of the resamples is each one twice."""
+    assert bootstrap_mean([1.0, 3.0]).numbers == (2.0, 1.0, 3.0)
+    found = bootstrap_mean([1.0, 3.0, np.inf])
+    assert (found.numbers, found.images) == ((2.0, 1.0, 3.0), 2)
+
+
+def test_measures_keep_their_shape() -> None:
+    values = np.random.default_rng(0).normal(size=(20, 2, 3))
+    found = bootstrap_mean(values, seed=2)
+    assert found.mean.shape == found.low.shape == found.high.shape == (2, 3)
+    np.testing.assert_allclose(found.mean, values.mean(axis=0))
+    alone = bootstrap_mean(values[:, 1, 2], seed=2)
+    assert alone.numbers == pytest.approx((found.mean[1, 2], found.low[1, 2], found.high[1, 2]))
+    none = bootstrap_mean(np.full((4, 2, 3), np.nan))
+    assert none.mean.shape == none.low.shape == none.high.shape == (2, 3)
+    assert none.images == 0
+
+
+def test_the_default_is_seed_0_and_ten_thousand_resamples() -> None:
+    values = np.random.default_rng(0).normal(size=12)
+    assert bootstrap_mean(values).numbers == bootstrap_mean(values, seed=0, resamples=10_000).numbers
+    assert bootstrap_mean(values).numbers != bootstrap_mean(values, seed=1, resamples=10_000).numbers
+    assert bootstrap_mean(values).numbers != bootstrap_mean(values, seed=0, resamples=9_999).numbers
+
+
+def test_the_numbers_are_mean_low_and_high() -> None:
+    assert Interval(np.array(2.0), np.array(1.0), np.array(4.0), 9).numbers == (2.0, 1.0, 4.0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import aopc
+from aopc.measures.statistics.bootstrap import bootstrap_mean, resampled_means
 from aopc.measures.statistics.hypotheses import (
     RESOLUTION,
     Reading,
@@ -144,3 +145,110 @@ def test_both_sides_cannot_be_shown() -> None:
         Reading("x", 0, 0, 0, 0, "above", 0, 0.01, 0.02, 9)
     with pytest.raises(aopc.InputError, match="got nan"):
         Reading("x", 0, 0, 0, 0, "above", 0, float("nan"), 1.0, 9)
+
+
+def test_a_mean_reading_by_hand() -> None:
+    """1 2 3 against 1: mean 1 beyond, standard deviation 1, t = √3 with 2 degrees of freedom."""
+    found = mean_reading("x", [1.0, 2.0, 3.0, np.nan], seed=6, bound=1.0)
+    p = 0.5 - 3**0.5 / (2 * 5**0.5)  # the distribution function of t₂ has a closed form
+    assert (found.what, found.bound, found.side, found.n) == ("x", 1.0, "above", 3)
+    assert (found.estimate, found.effect_size) == pytest.approx((2.0, 1.0))
+    assert (found.p_for, found.p_against) == pytest.approx((p, 1 - p))
+    assert (found.estimate, found.low, found.high) == bootstrap_mean([1.0, 2.0, 3.0], seed=6).numbers
+    below = mean_reading("y", [1.0, 2.0, 3.0], seed=6, bound=1.0, side="below")
+    assert (below.what, below.bound, below.side) == ("y", 1.0, "below")
+    assert (below.estimate, below.effect_size) == pytest.approx((2.0, -1.0))
+    assert (below.p_for, below.p_against) == pytest.approx((1 - p, p))
+    assert mean_reading("x", [1.0, 2.0, 3.0], seed=0) == mean_reading("x", [1.0, 2.0, 3.0], seed=0, bound=0.0)
+
+
+def test_the_sign_test_by_hand() -> None:
+    """n images that are all alike: all on one side has probability 2⁻ⁿ."""
+    for values, bound, side, expected in (
+        ([3.0, 3.0], 2.0, "above", (1 / 4, 1.0)),
+        ([3.0, 3.0], 4.0, "above", (1.0, 1 / 4)),
+        ([3.0, 3.0], 4.0, "below", (1 / 4, 1.0)),
+        ([3.0] * 5, 4.0, "below", (1 / 32, 1.0)),
+        ([3.0, 3.0], 3.0, "above", (1.0, 1.0)),
+        ([3.0], 2.0, "above", (1.0, 1.0)),
+    ):
+        found = mean_reading("x", values, seed=0, bound=bound, side=side)  # type: ignore[arg-type]
+        assert (found.p_for, found.p_against) == expected
+        assert np.isnan(found.effect_size)
+        assert found.estimate == 3.0
+
+
+def test_a_difference_reading_by_hand() -> None:
+    """Means 5 and 2, variances 2 and 1: three images a side is not asked for, two are enough."""
+    first, second = [4.0, 6.0, np.nan], [1.0, 2.0, 3.0]
+    found = difference_reading("x", first, second, seed=3)
+    # Welch: t = 3 / √(2/2 + 1/3), and its degrees of freedom.
+    error = (1 + 1 / 3) ** 0.5
+    freedom = error**4 / (1**2 / 1 + (1 / 3) ** 2 / 2)
+    assert found.estimate == pytest.approx(3.0)
+    assert found.effect_size == pytest.approx(3 / 1.5**0.5)
+    assert (found.p_for, found.p_against) == pytest.approx(
+        (stats.t.sf(3 / error, freedom), stats.t.cdf(3 / error, freedom))
+    )
+    assert (found.what, found.bound, found.side, found.n) == ("x", 0.0, "above", 5)
+    # The two sides are resampled apart, under the seed and the next.
+    a = resampled_means(np.array([[4.0], [6.0]]), 10_000, 3)
+    b = resampled_means(np.array([[1.0], [2.0], [3.0]]), 10_000, 4)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(a - b, [0.025, 0.975])))
+    back = difference_reading("x", second, first, seed=3)
+    assert (back.estimate, back.p_for) == pytest.approx((-found.estimate, found.p_against))
+
+
+@pytest.mark.parametrize(("first", "second"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], [5.0]), ([], [1.0, 2.0])])
+def test_two_images_a_side_are_needed(first: list[float], second: list[float]) -> None:
+    found = difference_reading("x", first, second, seed=0)
+    assert (found.p_for, found.p_against) == (1.0, 1.0)
+    assert np.isnan((found.low, found.high, found.effect_size)).all()
+    assert found.n == len(first) + len(second)
+    known = np.mean(first) - np.mean(second) if first else np.nan
+    assert found.estimate == pytest.approx(known, nan_ok=True)
+
+
+def test_one_side_without_spread_is_compared() -> None:
+    found = difference_reading("x", [2.0, 2.0], [0.0, 1.0], seed=0)
+    expected = stats.ttest_ind([2.0, 2.0], [0.0, 1.0], equal_var=False, alternative="less")
+    assert found.p_against == pytest.approx(expected.pvalue)
+    assert found.effect_size == pytest.approx(1.5 / 0.5)
+
+
+def test_a_share_reading_by_hand() -> None:
+    """8 of 10 against a half: (45 + 10 + 1) / 1024 for 8 or more; Clopper and Pearson's interval is of beta quantiles."""
+    found = share_reading("x", [True] * 8 + [False] * 2, bound=0.5)
+    assert (found.what, found.estimate, found.bound, found.side, found.n) == ("x", 0.8, 0.5, "above", 10)
+    assert (found.p_for, found.p_against) == pytest.approx((56 / 1024, 1 - 11 / 1024))
+    assert (found.low, found.high) == pytest.approx((stats.beta.ppf(0.025, 8, 3), stats.beta.ppf(0.975, 9, 2)))
+    assert np.isnan(found.effect_size)
+
+
+def test_a_conjunction_by_hand() -> None:
+    """For: the largest. Against: the smallest times their number, 1 at most."""
+
+    def read(p_for: float, p_against: float) -> Reading:
+        return Reading("", 0.0, 0.0, 0.0, 0.0, "above", 0.0, p_for, p_against, 1)
+
+    assert conjunction([read(0.01, 0.99), read(0.2, 0.8), read(0.9, 0.1)]) == pytest.approx((0.9, 0.3))
+    assert conjunction([read(0.3, 0.7), read(0.4, 0.6)]) == (0.4, 1.0)
+    assert conjunction([read(0.3, 0.7)]) == (0.3, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("p_for", "p_against", "adjusted", "verdict"),
+    [
+        (0.001, 0.9, 0.049, "replicated"),
+        (0.9, 0.001, 0.049, "not replicated"),
+        (0.001, 0.9, 0.05, "undecided"),
+        (0.9, 0.001, 0.06, "undecided"),
+        (0.9, 0.001, np.nan, "undecided"),
+    ],
+)
+def test_a_verdict_by_the_rule(p_for: float, p_against: float, adjusted: float, verdict: str) -> None:
+    assert verdict_of(p_for, p_against, adjusted) == verdict
+
+
+def test_holm_never_exceeds_1() -> None:
+    assert holm({"a": 0.6, "b": 0.3, "c": 0.5}) == pytest.approx({"b": 0.9, "c": 1.0, "a": 1.0})

@@ -80,3 +80,48 @@ def test_the_rule_waits_for_the_widest_and_leaves_nan_out() -> None:
     assert not rule.is_met(np.where(np.arange(80) < 2, 1.0, np.nan)[:, None])
     with pytest.raises(aopc.InputError, match="positive number"):
         StoppingRule(0.0)
+
+
+def test_variance_components_by_hand() -> None:
+    """Two images, 1 3 and 5 7: variance 2 between repeats; of the means 2 and 6 it is 8, of which 2/2 is noise."""
+    assert variance_components([[1.0, 3.0], [5.0, 7.0]]) == VarianceComponents(images=7.0, noise=2.0)
+    # Three repeats: variance 1 between them, 0 between the means, of which 1/3 is noise.
+    assert variance_components([[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]]) == VarianceComponents(images=-1 / 3, noise=1.0)
+
+
+def test_half_width_by_hand() -> None:
+    """t for 0.975 with 3 degrees of freedom is 3.1824; a negative component counts as none."""
+    assert VarianceComponents(9.0, 14.0).half_width(4, 2) == pytest.approx(3.182446 * (16 / 4) ** 0.5, rel=1e-6)
+    assert VarianceComponents(-5.0, 4.0).half_width(4, 1) == pytest.approx(3.182446, rel=1e-6)
+    assert VarianceComponents(-5.0, 4.0).best_repeats(3.0) == np.inf
+    assert VarianceComponents(0.5, 4.0).best_repeats(2.0) == pytest.approx(4.0)
+
+
+def test_the_rule_is_the_documented_one() -> None:
+    """Five images, two explainers: t₄ = 2.7764, s² (1 + 10/5) / 5; one image has no width."""
+    values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    differences = np.stack([values, 2 * values, [1.0, 2.0, np.nan, np.nan, np.nan], [1.0, *[np.nan] * 4]], axis=1)
+    expected = 2.776445 * np.sqrt(2.5 * 3 / 5)
+    two = 12.706205 * np.sqrt(0.5 * (1 + 10 / 2) / 2)
+    found = StoppingRule(1.0).half_widths(differences)
+    np.testing.assert_allclose(found, [expected, 2 * expected, two, np.inf], rtol=1e-6)
+    less_cautious = StoppingRule(1.0, caution=5).half_widths(differences[:, :1])
+    np.testing.assert_allclose(less_cautious, 2.776445 * np.sqrt(2.5 * 2 / 5), rtol=1e-6)
+    rule = StoppingRule(1.0)
+    assert (rule.every, rule.least, rule.caution) == (20, 60, 10)
+
+
+def test_the_rule_is_met_at_the_least_number_and_at_the_tolerance() -> None:
+    values = np.random.default_rng(0).normal(scale=0.01, size=(60, 2))
+    assert StoppingRule(0.5).is_met(values)
+    assert not StoppingRule(0.5).is_met(values[:59])
+    assert not StoppingRule(0.5).is_met(np.where(np.arange(120).reshape(60, 2) == 7, np.nan, values))
+    width = float(StoppingRule(1.0).half_widths(values[:, :1])[0])
+    assert StoppingRule(width).is_met(values[:, :1])
+    assert not StoppingRule(np.nextafter(width, 0)).is_met(values[:, :1])
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, np.inf, np.nan])
+def test_impossible_tolerances_are_said(tolerance: float) -> None:
+    with pytest.raises(aopc.InputError, match="positive number"):
+        StoppingRule(tolerance)
