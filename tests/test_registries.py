@@ -11,7 +11,7 @@ from aopc.explainers.check import check_explainer, example_network
 from aopc.explainers.registry import EXPLAINERS, FURTHER
 from aopc.perturbation.check import check_partition, check_removal
 from aopc.perturbation.partition import Grid, LabelMap
-from aopc.perturbation.removal import REMOVALS
+from aopc.perturbation.removal import REMOVALS, Imputer
 
 PARTITIONS = {
     "grid": Grid(16, 16, 4),
