@@ -6,6 +6,7 @@ from aopc.base.files import atomic, read_json
 from aopc.paper.drawing import draw_all
 from aopc.paper.folders import REPORTS
 from aopc.paper.readme import results_table
+from aopc.paper.written import check_written, note_written
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def work(run: "StageRun", settings: "Settings") -> None:
+    check_written("claims")
     metrics, claims = read_json(REPORTS / "metrics.json"), read_json(REPORTS / "claims.json")
     table = results_table(claims, metrics, settings.stands_for)
     with atomic(REPORTS / "results.md") as path:
         path.write_text(table, encoding="utf-8")
     run.params = {"panels": list(settings.panels), "explainers": list(settings.explainers)}
     run.artifacts += [*map(str, draw_all(settings)), str(REPORTS / "results.md")]
+    note_written("figures", run.artifacts)

@@ -10,6 +10,7 @@ from aopc.paper.publication import LOCK, publish_page
 from aopc.paper.readme import with_results
 from aopc.paper.tracking.pending import PENDING
 from aopc.paper.tracking.store import log_pending
+from aopc.paper.written import check_written
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -20,6 +21,8 @@ README, PARAMS = Path("README.md"), Path("params.yaml")
 
 def work(run: "StageRun", settings: "Settings") -> None:
     run.tracked = False
+    check_written("claims")
+    check_written("figures")
     current = README.read_text(encoding="utf-8")
     updated = with_results(current, (REPORTS / "results.md").read_text(encoding="utf-8"))
     if updated != current:
