@@ -15,7 +15,8 @@ def subject_of(settings: "Settings", panel: Panel) -> Subject:
     """What is explained on a panel, on the best device."""
     architecture = settings.architecture_of(settings.panels[panel.name].network)
     network = stored_network(panel.folder / "network.pt", architecture).on()
-    inputs = [file_hash(f) for f in sorted(panel.folder.iterdir())]
+    # The first two say what the arrays beside them are.
+    inputs = [file_hash(panel.folder / name) for name in ("about.json", "prediction.json", "network.pt")]
     if "architecture source" in network.origin:
         inputs.append(network.origin["architecture source"])
     return Subject(panel.name, network, panel.dataset(), panel.targets(), inputs)

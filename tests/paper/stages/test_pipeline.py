@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -126,6 +128,53 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
 
 
 STAGE = (sys.executable, "-m", "aopc.paper.stages")
+
+
+def published(repository: Path) -> dict[str, bytes]:
+    """Every output of every stage."""
+    files = [p for name in ("data", "reports") for p in sorted((repository / name).rglob("*")) if p.is_file()]
+    return {str(p.relative_to(repository)): p.read_bytes() for p in files if p.name not in ("index.html", ".gitignore")}
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_files_are_refused_by_who_reads_them_and_made_again_by_repro(repository: Path) -> None:
+    """Reversed, flipped, cut off, exchanged; one plain `dvc repro` leads back to the same bytes."""
+    ran(execute(repository, "dvc", "repro"))
+    whole, data = published(repository), repository / "data"
+    maps = [data / "heatmaps" / "digits" / e / "heatmaps.npy" for e in ("lrp-alpha2-beta1", "sensitivity-l2")]
+    np.save(maps[0], np.load(maps[0])[::-1].copy())
+    shutil.copy(data / "heatmaps" / "digits" / "random" / "heatmaps.npy", maps[1])
+    flip(data / "curves" / "digits" / "sensitivity-l2.parquet")
+    control = data / "controls" / "digits" / "lerf" / "sensitivity-l2.parquet"
+    control.write_bytes(control.read_bytes()[:-9])
+    for name in ("panels/digits/logits.npy", "complexity/digits.parquet", "networks/digits/lenet.pt"):
+        flip(data / name)
+    for stage, file, makes in (
+        ("decide", "data/curves/digits/sensitivity-l2.parquet", "perturbation@digits"),
+        ("draw", "data/heatmaps/digits/", "heatmaps@digits"),
+        ("publish", "data/", "@digits"),
+    ):
+        done = execute(repository, *STAGE, stage)
+        assert done.returncode == 2
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("aopc: ")]
+        assert file in line
+        assert makes in line
+        assert "dvc repro --force --single-item" in line
+    ran(execute(repository, "dvc", "repro"))
+    assert published(repository) == whole
+    assert "up to date" in execute(repository, "dvc", "status").stdout
+    table = repository / "reports" / "figure4.csv"
+    table.write_text(table.read_text().replace("1", "2", 1))
+    said = execute(repository, *STAGE, "draw").stderr
+    assert "reports/figure4.csv is not what the stage claims wrote" in said
+    ran(execute(repository, "dvc", "repro"))
+    assert published(repository) == whole
+    notes(repository)
 
 
 def notes(repository: Path) -> list[tuple[str, str]]:

@@ -50,6 +50,7 @@ def own_images(
     if size is not None and size < 1:
         raise InputError(f"the size of the images must be at least 1; got {size}")
     every = image_folder(Path(folder))
+    print(f"{folder}: {every.described()}")
     images = every if count is None else every.subset(Subset(count, "sample", seed))
     folders = sorted(set(every.subfolders))
     if len(folders) > 1 and "" in folders:

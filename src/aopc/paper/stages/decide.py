@@ -8,6 +8,7 @@ from aopc.paper.folders import REPORTS
 from aopc.paper.measured import read_measured
 from aopc.paper.report_tables import write_tables
 from aopc.paper.variant import variant_of
+from aopc.paper.written import note_written
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -30,3 +31,4 @@ def work(run: "StageRun", settings: "Settings") -> None:
         print(f"{name}: {found['verdict']} — {found['reading']}")
     files = [*REPORTS.glob("*.csv"), *REPORTS.glob("*.json")]
     run.artifacts += sorted(str(file) for file in files)
+    note_written("claims", files)

@@ -11,6 +11,7 @@ from aopc.paper.readme import is_marked, with_results
 from aopc.paper.tracking.pending import PENDING
 from aopc.paper.tracking.store import log_pending
 from aopc.paper.variant import variant_of
+from aopc.paper.written import check_written
 
 if TYPE_CHECKING:
     from aopc.paper.settings import Settings
@@ -21,6 +22,8 @@ README, PARAMS = Path("README.md"), Path("params.yaml")
 
 def work(run: "StageRun", settings: "Settings") -> None:
     run.tracked = False
+    check_written("claims")
+    check_written("figures")
     table, current = (f.read_text(encoding="utf-8") for f in (REPORTS / "results.md", README))
     if (variant := variant_of(settings.raw)) or is_marked(table):
         print(f"aopc: this is {variant.sentence if variant else 'the table of a variant'}: {README} stays as it is")
