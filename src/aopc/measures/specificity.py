@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.measures.statistics.hypotheses import RESOLUTION
+from aopc.measures.rounding import RESOLUTION
 
 
 def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import aopc
+from aopc.measures.rounding import RESOLUTION
 from aopc.measures.statistics.hypotheses import (
-    RESOLUTION,
     Reading,
     conjunction,
     difference_reading,

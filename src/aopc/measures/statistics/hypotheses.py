@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from aopc.base.errors import InputError
+from aopc.measures.rounding import RESOLUTION
 from aopc.measures.statistics.bootstrap import (
     LEVEL,
     RESAMPLES,
@@ -20,8 +21,6 @@ from aopc.measures.statistics.bootstrap import (
 
 #: Of the family of all claims.
 SIGNIFICANCE = 0.05
-#: Curves and heatmaps are float32: a spread below this part of the values' size is rounding, and no denominator.
-RESOLUTION = 1e-6
 
 Verdict = Literal["replicated", "not replicated", "undecided", "could not run"]
 Side = Literal["above", "below"]
