@@ -63,3 +63,21 @@ def test_the_same_figure_has_the_same_bytes(tmp_path: Path) -> None:
     for suffix in ("png", "pdf"):
         one, two = ((tmp_path / f / f"figure.{suffix}").read_bytes() for f in "ab")
         assert one == two
+
+
+def test_a_note_stands_above_a_figure_with_its_own_title(tmp_path: Path) -> None:
+    """Whole, whatever its length, in the picture's bounds."""
+    note = "Variant: " + "; ".join(f"section.setting{i}: before → after" for i in range(4))
+    for title in ("", "Objects"):
+        with house_style():
+            figure = Figure(figsize=(3.5, 2))
+            figure.subplots().set_title("axes")
+            if title:
+                figure.suptitle(title)
+        save_figure(figure, tmp_path / "figure", note)
+        said = figure.get_suptitle()
+        assert " ".join(said.split()) == f"{note} {title}".strip()
+        (shown,) = [text for text in figure.texts if text.get_text() == said]
+        (left, low), (right, high) = shown.get_window_extent().get_points() / figure.dpi
+        assert 0 <= left < right <= 3.5
+        assert 0 <= low < high <= 2

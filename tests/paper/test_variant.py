@@ -3,6 +3,7 @@
 import copy
 import json
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from aopc.base.errors import InputError
+from aopc.cli import main
 from aopc.paper.params import read_params
 from aopc.paper.readme import BEGIN, END, is_marked, marked
 from aopc.paper.stages.publish import README
@@ -101,6 +103,20 @@ def test_a_copy_of_a_profile_is_a_profile_of_its_own(profile: Path, monkeypatch:
     assert not variant_of(changed("limit", value=10))
     adopt(changed("limit", value=10))
     assert str(variant_of(OWN)) == "limit: 10 → null"
+
+
+def test_adopt_is_a_command(profile: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (profile / "mine").mkdir()
+    (profile / "mine" / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    for where, status in (("mine", 0), ("nowhere", 2), ("reports", 2)):
+        monkeypatch.setattr(sys, "argv", ["aopc", "adopt", where])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == status
+        said = capsys.readouterr()
+        assert len((said.out + said.err).splitlines()) == 1
+    assert json.loads((profile / "mine" / PUBLISHED).read_text()) == {"profile": "mine", "parameters": OWN}
+    assert [p.name for p in (profile / "reports").iterdir()] == [PUBLISHED.name]
 
 
 @pytest.mark.parametrize(

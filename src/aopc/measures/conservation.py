@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.measures.statistics.hypotheses import RESOLUTION
+from aopc.measures.rounding import RESOLUTION
 
 
 def conserved_share(heatmaps: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from aopc.base.arguments import as_array, require_same_length
 from aopc.base.errors import InputError
-from aopc.measures.statistics.hypotheses import RESOLUTION
+from aopc.measures.rounding import RESOLUTION
 
 
 def similarity_to_others(heatmaps: NDArray[np.floating], classes: NDArray[np.integer]) -> NDArray[np.float64]:

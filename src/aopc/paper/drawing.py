@@ -26,7 +26,7 @@ from aopc.figures.style import save_figure
 from aopc.figures.table1 import draw_table1
 from aopc.paper.folders import DATA, REPORTS
 from aopc.paper.panel import Panel
-from aopc.paper.report.sentences import PAPERS_REMOVAL, taken
+from aopc.paper.wording import PAPERS_REMOVAL, taken
 from aopc.perturbation.order import RANDOM
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import aopc
+from aopc.measures.rounding import RESOLUTION
 from aopc.measures.statistics.bootstrap import bootstrap_mean, resampled_means
 from aopc.measures.statistics.hypotheses import (
-    RESOLUTION,
     Reading,
     conjunction,
     difference_reading,

@@ -27,6 +27,10 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 @pytest.fixture(scope="module")
 def page(shown: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(shown, tmp_path_factory)
+
+
+def written(shown: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, **facts: Any) -> Path:
     reports = tmp_path_factory.mktemp("page") / "reports"
     shutil.copytree(ROOT / "reports", reports, ignore=shutil.ignore_patterns("index.html", "*.pdf"))
     panels = yaml.safe_load((ROOT / "params.yaml").read_text())["panels"]
@@ -46,6 +50,7 @@ def page(shown: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pat
             "f00d",
             stages,
             "http://127.0.0.1:5000/#/experiments/1/runs/9",
+            **facts,
         ),
     )
 
@@ -116,6 +121,36 @@ def test_the_page_stands_alone(page: Path) -> None:
     assert "http://127.0.0.1:5000/#/experiments/1/runs/2" in text
     assert text.count("http://127.0.0.1:5000/#/experiments/1/runs/9") == len(CAPTIONS)
     assert "<b>second" not in text  # names are data, not markup
+
+
+def test_the_replications_page_says_what_it_is(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert "<title>Region perturbation, profile “default”</title>" in text
+    assert 'class="variant"' not in text
+    assert "regions are replaced by noise first" in text
+    assert "so many regions were replaced by noise." in text
+    assert "as the paper takes it, LRP is best" in text
+    assert "{replaced}" not in text
+    assert "{taken}" not in text
+
+
+def test_a_variants_page_says_so_and_what_its_settings_are(
+    shown: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    changes = ["limit: null → 10", "perturbation.removal: uniform → blur"]
+    page = written(shown, tmp_path_factory, changes=changes, removal="blur")
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert "<title>Region perturbation, a variant of profile “default”</title>" in text
+    assert "<dt>Profile</dt><dd>default, a variant</dd>" in text
+    banner = text[text.index('class="variant"') :].partition("</div>")[0]
+    for change in changes:
+        assert f"<li>{change}</li>" in banner
+    assert "regions are blurred first" in text
+    assert "so many regions were blurred." in text
+    assert "with regions that are blurred, LRP is best" in text
+    # No sentence of this run speaks of the paper's choice or of noise in the place of regions.
+    for wrong in ("replaced by noise", "as the paper takes it", "the paper's choice", "patch of noise"):
+        assert wrong not in text, wrong
 
 
 @pytest.mark.parametrize("width", [390, 1440])

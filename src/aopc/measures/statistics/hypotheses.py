@@ -12,6 +12,7 @@ from scipy import stats
 from aopc.base.arguments import as_array, as_number
 from aopc.base.errors import InputError
 from aopc.base.names import require_known
+from aopc.measures.rounding import RESOLUTION
 from aopc.measures.statistics.bootstrap import (
     LEVEL,
     RESAMPLES,
@@ -22,8 +23,6 @@ from aopc.measures.statistics.bootstrap import (
 
 #: Of the family of all claims.
 SIGNIFICANCE = 0.05
-#: Curves and heatmaps are float32: a spread below this part of the values' size is rounding, and no denominator.
-RESOLUTION = 1e-6
 
 Verdict = Literal["replicated", "not replicated", "undecided", "could not run"]
 Side = Literal["above", "below"]

@@ -20,6 +20,7 @@ from aopc.paper.readme import size_ratios
 from aopc.paper.report import sentences
 from aopc.paper.report.captions import CAPTIONS, Caption
 from aopc.paper.tracking.pending import LoggedRun
+from aopc.paper.wording import PAPERS_REMOVAL, replaced, taken
 
 HERE = Path(__file__).parent
 #: The page as a whole may be so large.
@@ -52,7 +53,7 @@ class Facts:
     stages: Sequence[LoggedRun]
     pipeline: str | None = None
     changes: Sequence[str] = ()
-    removal: str = sentences.PAPERS_REMOVAL
+    removal: str = PAPERS_REMOVAL
 
 
 def write_page(
@@ -79,7 +80,7 @@ def write_page(
     claims, metrics = read_json(reports / "claims.json"), read_json(reports / "metrics.json")
     links = {logged.run.name: logged.link for logged in facts.stages}
     runs = {"claims": links.get("claims"), "figures": links.get("figures"), "the pipeline": facts.pipeline}
-    words = {"replaced": sentences.replaced(facts.removal), "taken": sentences.taken(facts.removal)}
+    words = {"replaced": replaced(facts.removal), "taken": taken(facts.removal)}
     captions = [replace(c, see=c.see.format(**words)) for c in CAPTIONS]
     figures = [_figure(reports, caption, titles, runs) for caption in captions]
     here = hardware()

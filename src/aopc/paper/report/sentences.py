@@ -8,19 +8,11 @@ import numpy as np
 from aopc.figures.style import style_of
 from aopc.paper.claims.evidence import with_interval
 from aopc.paper.robustness import MASS, PAPER, WORDS
-
-#: Removal → what becomes of a region; others are what their name says.
-_REPLACED = {
-    "uniform": "replaced by noise",
-    "dirichlet": "replaced by Dirichlet noise",
-    "mean": "replaced by the image's mean colour",
-    "blur": "blurred",
-}
+from aopc.paper.wording import PAPERS_REMOVAL, replaced, taken
 
 Table = Mapping[str, Any]
 Row = dict[str, Any]
 
-PAPERS_REMOVAL = "uniform"
 #: What the report calls a verdict on LRP's lead under a choice.
 _OUTCOME = {
     "replicated": "LRP is best",
@@ -46,16 +38,6 @@ def _by_title(
 
 def _of(choice: str) -> str:
     return WORDS.get(choice, f"regions are {replaced(choice)}")
-
-
-def replaced(removal: str) -> str:
-    """What becomes of a region, to follow "is" or "are"."""
-    return _REPLACED.get(removal, f"replaced by {removal}")
-
-
-def taken(removal: str) -> str:
-    """How AOPC is taken: where the removal is the paper's, as the paper does."""
-    return "as the paper takes it" if removal == PAPERS_REMOVAL else f"with regions that are {replaced(removal)}"
 
 
 def _interval(row: Row, name: str) -> str:

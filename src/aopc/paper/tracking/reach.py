@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import requests
+
 #: How long a store may take to answer, and a lock to be released.
 SECONDS = 3.0
 #: Of servers that say none.
@@ -29,6 +31,12 @@ def require_reachable(uri: str) -> None:
             socket.create_connection((parts.hostname, port), timeout=SECONDS).close()
         except (OSError, ValueError) as error:
             raise UnreachableError(f"nothing answers there: {error}") from error
+    if parts.scheme in ("http", "https"):
+        try:
+            # Whatever the answer is: a server that is none of MLflow's is told by MLflow.
+            requests.get(f"{uri.rstrip('/')}/health", timeout=SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            raise UnreachableError(f"the server does not answer as a web server ({type(error).__name__})") from error
 
 
 def database_of(uri: str) -> Path | None:
