@@ -47,7 +47,7 @@ def explained_by(
     changed: list[str] = []
     try:
         try:
-            with torch_as_before(), random_numbers(*image_ids):
+            with torch_as_before(), random_numbers(*image_ids), np.errstate():
                 state.without_gradients()
                 result = explain(model, images.detach().clone(), targets.clone())
                 maps = as_heatmaps(result, (len(images), *images.shape[2:]), name)
