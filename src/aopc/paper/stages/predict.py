@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aopc.base.errors import warned
 from aopc.base.progress import progress_bar
 from aopc.base.provenance import metadata
 from aopc.experiment.run import slices
-from aopc.measures.chance import no_better_than_chance
 from aopc.models.inference import predict
 from aopc.models.network import stored_network
 from aopc.models.outputs import require_classes
 from aopc.paper.folders import PART_IMAGES
+from aopc.paper.notes import on_predictions
 from aopc.paper.panel import Panel, chosen_images, network_file, test_split
 
 if TYPE_CHECKING:
@@ -38,9 +37,4 @@ def work(run: "StageRun", settings: "Settings") -> None:
         whole = np.concatenate(logits)
         require_classes(whole)
         accuracy = Panel(name).save(dataset, file, network.preprocessing, whole, origin)
-        run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
-        said = "no labels" if accuracy is None else f"accuracy {accuracy:.1%}"
-        print(f"{name}: {said} on {len(dataset)} images")
-        if accuracy is not None:
-            right = round(accuracy * len(dataset))
-            warned(no_better_than_chance(right, len(dataset), whole.shape[1], f"{name}: "))
+        on_predictions(run, name, accuracy, *whole.shape)
