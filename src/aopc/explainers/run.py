@@ -179,7 +179,7 @@ def _finite(maps: NDArray[np.float32], label: str, ids: Sequence[str], allow_non
     broken = ~np.isfinite(maps).all(axis=(1, 2))
     if broken.any() and not allow_nonfinite:
         raise InputError(
-            f"the explainer {label!r} gave NaN or infinite values for"
+            f"the explainer {label!r} gave NaN or infinite values, or such as are too small for float32, for"
             f" {listed([ids[int(i)] for i in np.flatnonzero(broken)])}: look at the network's activations there"
         )
     maps[broken] = np.nan
