@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import aopc
 from aopc.base.errors import ResultWarning
 from aopc.experiment.evaluate import Evaluation, evaluate
 from aopc.experiment.explaining import HeatmapWork
@@ -75,6 +76,13 @@ def test_the_command_says_what_it_takes_outputs_for(
         assert run(monkeypatch, *options(inputs, tmp_path / "out", output=output)) == 2
         (line,) = said(capsys)
         assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_output_is_refused(inputs: Path, tmp_path: Path) -> None:
+    model = nn.Sequential(Counter(), nn.Linear(CLASSES, 1))
+    with pytest.raises(aopc.InputError, match="the model has one output"):
+        evaluate(replace(evaluation_of(inputs, model), explainers=[]), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 

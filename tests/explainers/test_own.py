@@ -256,9 +256,9 @@ WRONG: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "colours": (lambda h: h[:, None].expand(-1, 3, -1, -1), r"it returned \(2, 3, 13, 13\)"),
     "transposed": (lambda h: h.permute(1, 2, 0), r"it returned \(13, 13, 2\)"),
     "empty": (lambda h: h[:0], r"it returned \(0, 13, 13\)"),
-    "NaN": (lambda h: h * torch.nan, "gave NaN or infinite values for images 0, 1"),
+    "NaN": (lambda h: h * torch.nan, "gave NaN or infinite values, .* for images 0, 1"),
     "too large": (lambda h: h.double() * 1e60, "gave NaN or infinite values"),
-    "too small": (lambda h: h.double() * 1e-60, "so small that float32 loses them"),
+    "too small": (lambda h: h.double() * 1e-60, "or such as are too small for float32, for images 0, 1"),
 }
 
 

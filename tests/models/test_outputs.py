@@ -16,7 +16,7 @@ from aopc.base.errors import ResultWarning, warnings_in_a_line
 from aopc.explainers.run import heatmaps_of
 from aopc.models.inference import predict
 from aopc.models.network import Layout, Network, save_network, stored_network
-from aopc.models.outputs import LogProbabilities, checked_scores, doubt
+from aopc.models.outputs import LogProbabilities, checked_scores, doubt, require_classes
 from aopc.models.preprocessing import Preprocessing
 from conftest import images, small_network
 
@@ -193,10 +193,12 @@ def test_a_probability_of_zero_is_no_score_but_other_classes_may_have_it() -> No
 
 def test_one_output_is_no_class() -> None:
     model, x = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 1)), images(2, 2, 2)
-    for targets in ([0, 0], None):
-        with pytest.raises(aopc.InputError, match="the model has one output"):
-            aopc.perturbation_curves(model, x, x.sum(1), targets, region_size=1, steps=1)
-    # The heatmap of that output is defined.
+    with pytest.raises(aopc.InputError, match="the model has one output"):
+        require_classes(model(x))
+    # Its score is defined, and so is what depends on that alone.
+    with pytest.warns(ResultWarning, match="the model has one output"):
+        curves = aopc.perturbation_curves(model, x, x.sum(1), region_size=1, steps=1)
+    np.testing.assert_allclose(curves.logits[:, 0, 0], model(x)[:, 0].detach(), rtol=1e-6)
     expected = np.abs(model[1].weight.detach().numpy().reshape(3, 2, 2)).max(0)
     np.testing.assert_allclose(aopc.heatmaps(model, x, "sensitivity-linf")[1], expected)
 

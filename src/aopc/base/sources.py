@@ -149,12 +149,20 @@ def _references(file: Path, package: str) -> tuple[list[str], list[tuple[str, Pa
     """What a file names: modules, and files beside it with their names."""
     if file.suffix != ".py":
         return [], []
+    imported, texts = _named(file.read_bytes(), package)
+    beside = [(text, path) for text in texts if (path := _beside(file, text)) is not None]
+    return list(imported), beside
+
+
+@lru_cache(maxsize=2048)
+def _named(code: bytes, package: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modules that code imports, and all texts in it; none where it is no code."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(code)
     except (SyntaxError, ValueError):
-        return [], []
+        return (), ()
     imported: list[str] = []
-    beside: list[tuple[str, Path]] = []
+    texts: list[str] = []
     for node in executed(tree):
         match node:
             case ast.Import(names=aliases):
@@ -164,9 +172,9 @@ def _references(file: Path, package: str) -> tuple[list[str], list[tuple[str, Pa
                 imported += [origin, *(f"{origin}.{alias.name}" for alias in aliases)]
             case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if _imports(function):
                 imported.append(_absolute(name, package))
-            case ast.Constant(value=str(text)) if (path := _beside(file, text)) is not None:
-                beside.append((text, path))
-    return [name for name in imported if name], beside
+            case ast.Constant(value=str(text)):
+                texts.append(text)
+    return tuple(name for name in imported if name), tuple(texts)
 
 
 def _imports(function: ast.expr) -> bool:

@@ -25,7 +25,7 @@ from aopc.engine.replacements import Replacements
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
 from aopc.models.inference import as_images, device_of, evaluating, taking, targets_or_predictions
-from aopc.models.outputs import Output, require_classes, warn_of, with_output
+from aopc.models.outputs import Output, warn_of, with_output
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
 from aopc.perturbation.partition import Grid, Partition
@@ -275,7 +275,6 @@ def _compute(
     model, or an output is not finite.
     """
     scores, shared = runners.current.unperturbed(images)
-    require_classes(scores)
     warn_of(model, scores.float().cpu().numpy())
     for name, target in zip(images.ids, targets, strict=True):
         if not 0 <= target < scores.shape[1]:

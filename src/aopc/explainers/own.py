@@ -47,7 +47,7 @@ def explained_by(
     changed: list[str] = []
     try:
         try:
-            with torch_as_before(), random_numbers(*image_ids):
+            with torch_as_before(), random_numbers(*image_ids), np.errstate():
                 state.without_gradients()
                 result = explain(model, images.detach().clone(), targets.clone())
                 maps = as_heatmaps(result, (len(images), *images.shape[2:]), name)
@@ -71,11 +71,12 @@ def explained_by(
 def as_heatmaps(result: Any, shape: tuple[int, ...], name: str) -> Tensor:
     """What an explainer returned as (N, H, W) float32 on the CPU, a copy.
 
+    A heatmap whose values are so small that float32 would lose them is NaN all over.
+
     Raises
     ------
     InputError
-        If it is no tensor or array of real numbers, has not the ``shape`` (N, H, W), or a heatmap's values are so
-        small that float32 would lose them.
+        If it is no tensor or array of real numbers, or has not the ``shape`` (N, H, W).
     """
     if isinstance(result, np.ndarray) and not isinstance(result, np.ma.MaskedArray) and result.dtype.kind in "fiub":
         values = torch.from_numpy(np.array(result, dtype=np.float64))
@@ -92,10 +93,9 @@ def as_heatmaps(result: Any, shape: tuple[int, ...], name: str) -> Tensor:
         raise InputError(
             f"the explainer {name!r} must return heatmaps of shape {shape}; it returned {tuple(values.shape)}"
         )
-    maps, tiny = values.float(), torch.finfo(torch.float32).tiny
-    if bool(((values != 0).flatten(1).any(1) & (maps.abs() < tiny).flatten(1).all(1)).any()):
-        raise InputError(f"the explainer {name!r} gave values so small that float32 loses them: scale its heatmaps")
-    return maps
+    largest = values.abs().amax((1, 2), keepdim=True)
+    lost = (largest > 0) & (largest < torch.finfo(torch.float32).tiny)
+    return torch.where(lost, torch.nan, values).float()
 
 
 def _is_plain(tensor: Tensor) -> bool:

@@ -41,9 +41,8 @@ class NetworkState:
             if name.startswith("_global_") and isinstance(hooks, dict)
         ]
         classes = {c for _, m in named for c in type(m).__mro__ if c is not object}
-        self._functions: list[tuple[Any, dict[str, Any]]] = [
-            (space, dict(vars(space))) for space in (*_NAMESPACES, *classes)
-        ]
+        spaces: list[Any] = [*_NAMESPACES, *classes]
+        self._functions = [(space, _functions(space)) for space in spaces]
         parameters = dict(model.named_parameters())
         learned: dict[str, Tensor] = {f"the parameter {n}": p for n, p in parameters.items()}
         learned |= {f"the buffer {n}": b for n, b in model.named_buffers()}
@@ -91,14 +90,23 @@ class NetworkState:
 
     def _restored_functions(self) -> Iterator[tuple[str, str]]:
         for space, before in self._functions:
-            now = vars(space)
-            for name in [k for k, f in before.items() if callable(f) and now.get(k) is not f]:
+            now = _functions(space)
+            for name in [k for k in before if now.get(k) is not before[k]]:
                 setattr(space, name, before[name])
                 yield name, space.__name__
             if isinstance(space, type) and issubclass(space, nn.Module):
-                for name in [k for k in now if k not in before and callable(now[k])]:
+                for name in [k for k in now if k not in before]:
                     delattr(space, name)
                     yield name, space.__name__
+
+
+def _functions(space: Any) -> dict[str, Any]:
+    """Those that a network may be made of: not what makes and copies objects, which torch's compiler replaces."""
+    return {
+        name: value
+        for name, value in vars(space).items()
+        if callable(value) and (name == "__call__" or not name.startswith("__"))
+    }
 
 
 def _has_values(tensor: Tensor) -> bool:

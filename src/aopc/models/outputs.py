@@ -18,7 +18,12 @@ Output = Literal["logits", "probabilities"]
 _ROUNDING = 1e-2
 #: So many values at least must lie between 0 and 1 before that is taken for more than chance.
 _ENOUGH = 20
+_ONE = (
+    "the model has one output, among which there is no class to choose, and whose softmax is always 1: for a yes-or-no"
+    " score z return two, torch.cat([torch.zeros_like(z), z], dim=1), whose softmax is z's sigmoid"
+)
 _MEANINGS = {
+    "one": _ONE,
     "probabilities": (
         "the model's outputs are probabilities (none is negative, and those of an image sum to 1), but they are taken"
         " for the scores before the softmax, so a softmax is taken twice: leave out the model's own softmax, or say"
@@ -96,15 +101,13 @@ def require_classes(scores: Tensor | NDArray[np.floating]) -> None:
         If there is one only, whose softmax is always 1.
     """
     if scores.shape[1] < 2:
-        raise InputError(
-            "the model has one output, among which there is no class to choose, and whose softmax is always 1: for a"
-            " yes-or-no score z return two, torch.cat([torch.zeros_like(z), z], dim=1), whose softmax is z's sigmoid"
-        )
+        raise InputError(_ONE)
 
 
 def doubt(scores: NDArray[np.floating]) -> str | None:
-    """What to tell the user if outputs (N, classes) look like anything but scores before a softmax.
+    """What to tell the user if outputs (N, classes) look like anything but scores of classes before a softmax.
 
+    A single output's score is explained and recorded as any other, but its probability means nothing.
     Probabilities are none negative with sums of 1, to rounding, in every row; log-probabilities what has such
     exponentials; "shares" sum to something else in at least three different rows; sigmoids lie between 0 and 1, 20
     values or more in at least two rows.
@@ -115,7 +118,9 @@ def doubt(scores: NDArray[np.floating]) -> str | None:
 
 def _kind(scores: NDArray[np.float64]) -> str | None:
     count, classes = scores.shape
-    if count == 0 or classes < 2 or np.isnan(scores).any():
+    if classes == 1:
+        return "one"
+    if count == 0 or np.isnan(scores).any():
         return None
     if scores.min() >= 0:
         sums = scores.sum(axis=1)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aopc.base.errors import warned
 from aopc.base.names import listed
 from aopc.base.provenance import metadata
 from aopc.measures.aopc import aopc_curves
+from aopc.measures.chance import no_better_than_chance
 from aopc.measures.complexity import zero_heatmaps
 from aopc.measures.statistics.bootstrap import bootstrap_mean
 from aopc.paper.panel import Panel
@@ -16,6 +18,16 @@ from aopc.perturbation.curves import Curves
 
 if TYPE_CHECKING:
     from aopc.paper.tracking.pending import StageRun
+
+
+def on_predictions(run: "StageRun", name: str, accuracy: float | None, images: int, classes: int) -> None:
+    """The accuracy on a panel's images, None where labels are not known, which is also said, and loudly near chance."""
+    if accuracy is None:
+        print(f"{name}: no labels on {images} images")
+        return
+    run.metrics[f"{name}_accuracy"] = accuracy
+    print(f"{name}: accuracy {accuracy:.1%} on {images} images")
+    warned(no_better_than_chance(round(accuracy * images), images, classes, f"{name}: "))
 
 
 def on_heatmaps(run: "StageRun", panel: Panel, explainer: str, ids: Sequence[str], module: str) -> dict[str, Any]:

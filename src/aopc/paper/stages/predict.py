@@ -4,8 +4,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from aopc.base.provenance import metadata
+from aopc.paper.notes import on_predictions
 from aopc.paper.panel import Panel, chosen_images, network_file, require_other_images, test_split
-from aopc.paper.predictions import say_accuracy, scores_of
+from aopc.paper.predictions import scores_of
 from aopc.paper.stored import network_of
 
 if TYPE_CHECKING:
@@ -26,5 +27,4 @@ def work(run: "StageRun", settings: "Settings") -> None:
         used = {"panel": name, "seed": seed, "limit": limit, **asdict(panel)}
         run.params[name], origin = used, metadata(used, __name__)
         accuracy = Panel(name).save(dataset, network_file(panel.network), network.preprocessing, scores, origin)
-        run.metrics |= {} if accuracy is None else {f"{name}_accuracy": accuracy}
-        say_accuracy(name, accuracy, scores)
+        on_predictions(run, name, accuracy, *scores.shape)
