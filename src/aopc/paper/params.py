@@ -43,8 +43,8 @@ T = TypeVar("T")
 PARAMS = Path("params.yaml")
 #: What settings were called before.
 RENAMED = {"arithmetic": "dtype", "surrogates": "places"}
-#: Values in a file, and sections within each other.
-MOST_VALUES, DEEPEST = 20_000, 20
+#: Bytes and values in a file, and sections within each other.
+LARGEST_FILE, MOST_VALUES, DEEPEST = 2**20, 20_000, 20
 #: Sections that cannot be empty.
 _NEEDED = ("datasets", "networks", "panels", "explainers")
 
@@ -58,7 +58,11 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
         If there is none, or it is not YAML.
     """
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"params.yaml is larger than {LARGEST_FILE} bytes: it is something else")
         params = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError("there is no params.yaml here: run dvc repro in the repository") from error
     except OSError as error:
