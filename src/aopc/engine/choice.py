@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from aopc.base.notices import say_once
-
 from aopc.engine.batches import MACS_PER_BYTE, full_batch, is_out_of_memory, trajectory_batch, work_of
 from aopc.engine.full import FullRunner
 from aopc.engine.incremental.plan import Plan, plan_network

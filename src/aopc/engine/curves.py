@@ -22,6 +22,8 @@ from aopc.engine.replacements import Replacements
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
 from aopc.models.inference import as_images, device_of, evaluating, targets_or_predictions
+from aopc.models.network import Network
+from aopc.models.preprocessing import PREPROCESSINGS
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
 from aopc.perturbation.partition import Grid, Partition
@@ -34,14 +36,22 @@ Targets = Tensor | NDArray[np.integer]
 
 @overload
 def perturbation_curves(
-    model: nn.Module, images: Heatmaps, heatmaps: Heatmaps | None = None, targets: Targets | None = None, **options: Any
+    model: nn.Module | Network,
+    images: Heatmaps,
+    heatmaps: Heatmaps | None = None,
+    targets: Targets | None = None,
+    **options: Any,
 ) -> Curves: ...
 @overload
 def perturbation_curves(
-    model: nn.Module, images: Heatmaps, heatmaps: Mapping[str, Ranking], targets: Targets | None = None, **options: Any
+    model: nn.Module | Network,
+    images: Heatmaps,
+    heatmaps: Mapping[str, Ranking],
+    targets: Targets | None = None,
+    **options: Any,
 ) -> dict[str, Curves]: ...
 def perturbation_curves(
-    model: nn.Module,
+    model: nn.Module | Network,
     images: Heatmaps,
     heatmaps: Heatmaps | Mapping[str, Ranking] | None = None,
     targets: Targets | None = None,
@@ -50,7 +60,7 @@ def perturbation_curves(
     order: Order | None = None,
     partition: Partition | None = None,
     orders_per_image: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | str | tuple[Any, Any] | None = None,
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
     dropout_seed: int | None = None,
@@ -66,7 +76,7 @@ def perturbation_curves(
     Parameters
     ----------
     model
-        A classifier, (N, C, H, W) → (N, classes). It is left as it was.
+        A classifier, (N, C, H, W) → (N, classes), or a :class:`aopc.Network`. It is left as it was.
     images
         (N, C, H, W), floating point, in the model's input space.
     heatmaps
@@ -86,8 +96,9 @@ def perturbation_curves(
         For random order: how many orders an image, rounded up to a multiple of the repeats, whose noise is used in
         turn; None: as many as repeats. T is the larger of the two numbers.
     value_range
-        Range of the random values; None: the smallest and largest value of each channel in ``images``. Give it where
-        images are computed in parts, since it must not change.
+        Range of the random values: that of the network's preprocessing, by name ("imagenet"), a (low, high) in the
+        model's input space, or a :class:`ValueRange`. None: a :class:`aopc.Network`'s own; for another model the
+        smallest and largest value of each channel of each image, which no other image changes.
     image_ids
         N different names which key the random values; None: 0, 1, …
     batch_size
@@ -120,6 +131,9 @@ def perturbation_curves(
     >>> curves.logits.shape
     (2, 3, 6)
     """
+    if isinstance(model, Network):
+        value_range = model.preprocessing.value_range if value_range is None else value_range
+        model = model.model
     images = as_images(images, model)
     protocol = _changed(protocol or Protocol(), changes)
     ids = _names_of(images, image_ids)
@@ -129,7 +143,7 @@ def perturbation_curves(
         raise InputError(
             f"the partition is of images of {regions.height} × {regions.width} pixels; these have {height} × {width}"
         )
-    setup = Setup(protocol, regions, value_range, batch_size, dropout_seed, incremental)
+    setup = Setup(protocol, regions, _range(value_range, images.shape[1]), batch_size, dropout_seed, incremental)
     if isinstance(heatmaps, Mapping):
         if order is not None or orders_per_image is not None:
             raise InputError("rankings have their own orders: leave out order and orders_per_image")
@@ -168,6 +182,26 @@ def _changed(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
         if name not in known:
             raise InputError(f"unknown setting {name!r}: {nearest(name, sorted(known))}")
     return replace(protocol, **changes)
+
+
+def _range(given: ValueRange | str | tuple[Any, Any] | None, channels: int) -> ValueRange | None:
+    """A value range as of :func:`perturbation_curves` for so many channels; InputError if it is none."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given not in PREPROCESSINGS:
+            raise InputError(f"value_range: unknown preprocessing {given!r}: {nearest(given, PREPROCESSINGS)}")
+        given = PREPROCESSINGS[given].value_range
+    elif not isinstance(given, ValueRange):
+        try:
+            low, high = (np.atleast_1d(np.asarray(end, dtype=np.float64)) for end in given)
+            given = ValueRange(low, high)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "value_range must be the name of a preprocessing, (low, high) or a ValueRange, low below high; got"
+                f" {given!r}"
+            ) from error
+    return given.for_channels(channels)
 
 
 def _names_of(images: Tensor, image_ids: Sequence[str] | None) -> tuple[str, ...]:

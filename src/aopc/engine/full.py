@@ -52,7 +52,7 @@ class FullRunner:
                 image, noise = trajectories.image[number], int(trajectories.noise[number])
                 if isinstance(images.noise, Imputed):
                     removed = _removed(ranks[number], step, into)
-                    into.copy_(images.noise(noise, images.pixels[image], removed))
+                    into.copy_(images.noise(noise, images.pixels[image], removed, step))
                 else:
                     _fill(into, images.pixels[image], images.noise[noise], ranks[number], step)
                 ids += [images.ids[image]] * (last - first)

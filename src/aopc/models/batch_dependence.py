@@ -132,7 +132,10 @@ class _Trial:
     def _require(self, found: Tensor, expected: Tensor, allowed: Mapping[torch.dtype, float], message: str) -> None:
         largest = float(expected.abs().max())
         # What is wrong with the scores themselves is said where they are used.
-        if np.isfinite(largest) and not float((found - expected).abs().max()) <= allowed.get(self._dtype, 0.2) * largest:
+        if (
+            np.isfinite(largest)
+            and not float((found - expected).abs().max()) <= allowed.get(self._dtype, 0.2) * largest
+        ):
             raise InputError(message)
 
 

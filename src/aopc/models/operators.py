@@ -21,9 +21,9 @@ _ESCAPES = {
     if hasattr(Tensor, name)
 }  # fmt: skip
 #: Operators that take a tensor for its shape and kind alone.
-_FACTORIES = {
-    form.format(value) for value in ("full", "zeros", "ones", "empty") for form in ("new_{}", "{}_like")
-} | {"new_empty_strided"}
+_FACTORIES = {form.format(value) for value in ("full", "zeros", "ones", "empty") for form in ("new_{}", "{}_like")} | {
+    "new_empty_strided"
+}
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
@@ -159,7 +159,9 @@ class Operators(TorchDispatchMode):
         if memory not in self._numbers:
             return Constant(tensor)
         shape, stride = tuple(tensor.shape), tuple(tensor.stride())
-        return Value(self._numbers[memory], *self._written[memory], shape, stride, int(tensor.storage_offset()), tensor.dtype)
+        return Value(
+            self._numbers[memory], *self._written[memory], shape, stride, int(tensor.storage_offset()), tensor.dtype
+        )
 
     def values(self, tree: Any) -> Any:
         """A structure with each tensor as what it holds."""
@@ -177,7 +179,8 @@ class Operators(TorchDispatchMode):
         arguments = self.values(given)
         found = func(*args, **kwargs)
         name = str(func.overloadpacket.__name__)
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        # Attention is marked as random for a dropout that it may have.
+        if torch.Tag.nondeterministic_seeded in func.tags and given.get("dropout_p") != 0:
             self.random.append(name)
         written = list(_written(func, given))
         if any(_memory(t) not in self._made and self._numbers.get(_memory(t)) != 0 for t in written):
@@ -214,7 +217,11 @@ class _Methods(TorchFunctionMode):
         self._operators = operators
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        escapes = func in _ESCAPES and not self._operators.busy and any(isinstance(a, Tensor) and _depends(self._operators, a) for a in args)
+        escapes = (
+            func in _ESCAPES
+            and not self._operators.busy
+            and any(isinstance(a, Tensor) and _depends(self._operators, a) for a in args)
+        )
         if escapes:
             self._operators.reads.append(str(getattr(func, "__name__", func)))
         return func(*args, **(kwargs or {}))

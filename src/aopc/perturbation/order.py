@@ -40,7 +40,10 @@ class Ranking:
         """One order an image, by its heatmap: an array or a tensor (N, H, W) of any library, on any device. One
         that is not finite is not usable. InputError if the shape is another.
         """
-        maps = np.asarray(heatmaps.detach().float().cpu() if hasattr(heatmaps, "detach") else heatmaps)
+        if hasattr(heatmaps, "detach"):
+            # numpy has no bfloat16; what is wider than float32 must not be made narrower.
+            heatmaps = (heatmaps.float() if heatmaps.element_size() < 4 else heatmaps).detach().cpu()
+        maps = np.asarray(heatmaps)
         expected = (len(image_ids), partition.height, partition.width)
         if maps.shape != expected:
             raise InputError(f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}")

@@ -18,7 +18,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from aopc.engine.incremental.prepacked import PrepackedConvolution
 from aopc.engine.incremental.trace import Traced
 from aopc.engine.incremental.windows import Slide
-from aopc.models.operators import Constant, Operation, Value
+from aopc.models.operators import Constant, Operation
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,29 @@ class Pointwise:
 Kind = Sliding | Pointwise | None
 
 #: Elementwise operators that torch does not mark as such.
-_ELEMENTWISE = {"hardswish", "hardsigmoid", "log_sigmoid_forward", "prelu_kernel", "hardtanh", "leaky_relu", "elu", "silu"}
+_ELEMENTWISE = {
+    "hardswish",
+    "hardsigmoid",
+    "log_sigmoid_forward",
+    "prelu_kernel",
+    "hardtanh",
+    "leaky_relu",
+    "elu",
+    "silu",
+}
 #: Those that only look at memory otherwise. Where heights and widths stay, places do, since memory is row by row.
-_RESHAPING = {"view", "unsafe_view", "reshape", "unsqueeze", "squeeze", "clone", "to_copy", "alias", "detach", "contiguous"}
+_RESHAPING = {
+    "view",
+    "unsafe_view",
+    "reshape",
+    "unsqueeze",
+    "squeeze",
+    "clone",
+    "to_copy",
+    "alias",
+    "detach",
+    "contiguous",
+}
 _BATCH_NORMS = {"native_batch_norm", "native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"}
 
 

@@ -134,7 +134,9 @@ def _require_same(model: nn.Module, images: Tensor, graphs: Operators, output: A
     for mine, theirs in zip_longest(seen.operations, graphs.operations):
         if mine != theirs:
             names = [operation.name if operation else "nothing" for operation in (mine, theirs)]
-            raise UntraceableError(f"its forward pass runs {names[0]} where its trace has {names[1]}, or on other values")
+            raise UntraceableError(
+                f"its forward pass runs {names[0]} where its trace has {names[1]}, or on other values"
+            )
     if tree_leaves(own) != tree_leaves(output):
         raise UntraceableError("its forward pass gives another output than its trace")
 
@@ -154,6 +156,7 @@ def require_no_aliases(found: Traced, windowed: Sequence[fx.Node]) -> None:
                 raise UntraceableError(f"its step {node.name} reads what no other one hands to it")
             changed = all(v.version != value.version for _, v in sources)
             if changed and any(s in kept for s, _ in sources):
-                raise UntraceableError(f"a step changes in place what its step {sources[0][0].name} gives to others too")
+                raise UntraceableError(
+                    f"a step changes in place what its step {sources[0][0].name} gives to others too"
+                )
         first += len(operations)
-
