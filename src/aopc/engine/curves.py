@@ -25,7 +25,9 @@ from aopc.engine.replacements import Replacements
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
 from aopc.models.inference import as_images, device_of, evaluating, taking, targets_or_predictions
+from aopc.models.network import Network
 from aopc.models.outputs import Output, warn_of, with_output
+from aopc.models.preprocessing import PREPROCESSINGS
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
 from aopc.perturbation.partition import Grid, Partition
@@ -38,14 +40,22 @@ Targets = Tensor | NDArray[np.integer]
 
 @overload
 def perturbation_curves(
-    model: nn.Module, images: Heatmaps, heatmaps: Heatmaps | None = None, targets: Targets | None = None, **options: Any
+    model: nn.Module | Network,
+    images: Heatmaps,
+    heatmaps: Heatmaps | None = None,
+    targets: Targets | None = None,
+    **options: Any,
 ) -> Curves: ...
 @overload
 def perturbation_curves(
-    model: nn.Module, images: Heatmaps, heatmaps: Mapping[str, Ranking], targets: Targets | None = None, **options: Any
+    model: nn.Module | Network,
+    images: Heatmaps,
+    heatmaps: Mapping[str, Ranking],
+    targets: Targets | None = None,
+    **options: Any,
 ) -> dict[str, Curves]: ...
 def perturbation_curves(
-    model: nn.Module,
+    model: nn.Module | Network,
     images: Heatmaps,
     heatmaps: Heatmaps | Mapping[str, Ranking] | None = None,
     targets: Targets | None = None,
@@ -54,7 +64,7 @@ def perturbation_curves(
     order: Order | None = None,
     partition: Partition | None = None,
     orders_per_image: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | str | tuple[Any, Any] | None = None,
     image_ids: Sequence[str] | None = None,
     batch_size: int | None = None,
     dropout_seed: int | None = None,
@@ -71,7 +81,7 @@ def perturbation_curves(
     Parameters
     ----------
     model
-        A classifier, (N, C, H, W) → (N, classes). It is left as it was.
+        A classifier, (N, C, H, W) → (N, classes), or a :class:`aopc.Network`. It is left as it was.
     images
         (N, C, H, W), floating point, in the model's input space.
     heatmaps
@@ -91,8 +101,9 @@ def perturbation_curves(
         For random order: how many orders an image, rounded up to a multiple of the repeats, whose noise is used in
         turn; None: as many as repeats. T is the larger of the two numbers.
     value_range
-        Range of the random values; None: the smallest and largest value of each channel in ``images``. Give it where
-        images are computed in parts, since it must not change.
+        Range of the random values: that of the network's preprocessing, by name ("imagenet"), a (low, high) in the
+        model's input space, or a :class:`ValueRange`. None: a :class:`aopc.Network`'s own; for another model the
+        smallest and largest value of each channel of each image, which no other image changes.
     image_ids
         N different names which key the random values; None: 0, 1, …
     batch_size
@@ -133,10 +144,13 @@ def perturbation_curves(
     >>> curves.logits.shape
     (2, 3, 6)
     """
+    if isinstance(model, Network):
+        value_range = model.preprocessing.value_range if value_range is None else value_range
+        model = model.model
     model, images = with_output(model, output), as_images(images, model)
     protocol = _changed(Protocol() if protocol is None else protocol, changes)
     ids = as_names("image_ids", image_ids, len(images))
-    _check_options(len(images[0]), value_range, batch_size, dropout_seed, incremental, progress)
+    _check_options(batch_size, dropout_seed, incremental, progress)
     height, width = images.shape[2:]
     regions = Grid(height, width, protocol.region_size) if partition is None else partition
     parts = ("height", "width", "count", "region_of_pixel", "boxes", "comes_last", "scores", "check_steps")
@@ -146,7 +160,7 @@ def perturbation_curves(
         raise InputError(
             f"the partition is of images of {regions.height} × {regions.width} pixels; these have {height} × {width}"
         )
-    setup = Setup(protocol, regions, value_range, batch_size, dropout_seed, incremental)
+    setup = Setup(protocol, regions, _range(value_range, images.shape[1]), batch_size, dropout_seed, incremental)
     if isinstance(heatmaps, Mapping):
         if order is not None or orders_per_image is not None:
             raise InputError("rankings have their own orders: leave out order and orders_per_image")
@@ -190,19 +204,8 @@ def _changed(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
     return replace(protocol, **changes)
 
 
-def _check_options(
-    channels: int,
-    value_range: ValueRange | None,
-    batch_size: int | None,
-    dropout_seed: int | None,
-    incremental: bool,
-    progress: Progress,
-) -> None:
+def _check_options(batch_size: int | None, dropout_seed: int | None, incremental: bool, progress: Progress) -> None:
     """InputError if one of them is not what :func:`perturbation_curves` takes."""
-    if value_range is not None:
-        require_instance("value_range", value_range, ValueRange, "a ValueRange")
-        if len(value_range.low) != channels:
-            raise InputError(f"value_range has {len(value_range.low)} channels, and the images have {channels}")
     if batch_size is not None:
         as_integer("batch_size", batch_size, 1)
     if dropout_seed is not None:
@@ -210,6 +213,25 @@ def _check_options(
     require_flag("incremental", incremental)
     if not callable(progress):
         raise InputError(f"progress must be a function; got {shown(progress)}")
+
+
+def _range(given: ValueRange | str | tuple[Any, Any] | None, channels: int) -> ValueRange | None:
+    """A value range as of :func:`perturbation_curves` for so many channels; InputError if it is none."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        require_known("value range", given, PREPROCESSINGS)
+        given = PREPROCESSINGS[given].value_range
+    elif not isinstance(given, ValueRange):
+        try:
+            low, high = (np.atleast_1d(np.asarray(end, dtype=np.float64)) for end in given)
+            given = ValueRange(low, high)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "value_range must be the name of a preprocessing, (low, high) or a ValueRange, low below high; got"
+                f" {shown(given)}"
+            ) from error
+    return given.for_channels(channels)
 
 
 def _curves(

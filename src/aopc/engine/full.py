@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aopc.engine.replacements import Imputed
 from aopc.engine.setup import Setup
-from aopc.engine.trajectories import Images, Layout, Trajectories, on_device, region_ranks, target_scores
+from aopc.engine.trajectories import Images, Layout, Trajectories, laid_out, on_device, region_ranks, target_scores
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import device_of, logits_of
 
@@ -31,7 +31,7 @@ class FullRunner:
     def unperturbed(self, images: Images) -> tuple[Tensor, None]:
         parts = [slice(start, start + self._size) for start in range(0, len(images.ids), self._size)]
         # Copies, since a model may change its input, also before it fails on the memory format.
-        scores = [self._scores(images.pixels[part], images.ids[part], Tensor.clone) for part in parts]
+        scores = [self._scores(images.pixels[part], images.ids[part], _copied) for part in parts]
         return torch.cat(scores), None
 
     def run(self, images: Images, shared: None, trajectories: Trajectories, steps: int) -> Tensor:
@@ -52,19 +52,25 @@ class FullRunner:
                 image, noise = trajectories.image[number], int(trajectories.noise[number])
                 if isinstance(images.noise, Imputed):
                     removed = _removed(ranks[number], step, into)
-                    into.copy_(images.noise(noise, images.pixels[image], removed))
+                    into.copy_(images.noise(noise, images.pixels[image], removed, step))
                 else:
                     _fill(into, images.pixels[image], images.noise[noise], ranks[number], step)
                 ids += [images.ids[image]] * (last - first)
-            scores = self._scores(batch[: stop - start], ids, Tensor.contiguous)
+            scores = self._scores(batch[: stop - start], ids, laid_out)
             chosen = targets[torch.arange(start, stop, device=order.device) // steps]
             results[:, start:stop] = target_scores(scores, chosen)
         return results.reshape(2, len(trajectories), steps)
 
-    def _scores(self, batch: Tensor, ids: Sequence[str], laid_out: Callable[..., Tensor]) -> Tensor:
+    def _scores(
+        self, batch: Tensor, ids: Sequence[str], into: Callable[[Tensor, torch.memory_format], Tensor]
+    ) -> Tensor:
         maps, seed = batch.permute(0, 3, 1, 2), self._dropout_seed
         with nullcontext() if seed is None else active_dropout(self._model, ids, seed):
-            return self._layout(lambda layout: logits_of(self._model, laid_out(maps, memory_format=layout)))
+            return self._layout(lambda layout: logits_of(self._model, into(maps, layout)))
+
+
+def _copied(maps: Tensor, layout: torch.memory_format) -> Tensor:
+    return maps.clone(memory_format=layout)
 
 
 def _removed(rank: Tensor, first: int, batch: Tensor) -> Tensor:

@@ -113,6 +113,14 @@ class Layout:
         return compute(self._format)
 
 
+def laid_out(maps: Tensor, layout: torch.memory_format) -> Tensor:
+    """Maps (N, C, H, W) in a memory format; they themselves where they are in it."""
+    # With one channel both formats are the same memory, but torch takes its strides for a wish.
+    if layout == torch.contiguous_format and maps.shape[1] == 1:
+        return maps.clone(memory_format=layout)
+    return maps.contiguous(memory_format=layout)
+
+
 def on_device(model: nn.Module, *indices: NDArray[np.int64]) -> list[Tensor]:
     """Indices where the model is."""
     device = device_of(model)

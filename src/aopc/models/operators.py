@@ -179,7 +179,8 @@ class Operators(TorchDispatchMode):
         arguments = self.values(given)
         found = func(*args, **kwargs)
         name = str(func.overloadpacket.__name__)
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        # Attention is marked as random for a dropout that it may have.
+        if torch.Tag.nondeterministic_seeded in func.tags and given.get("dropout_p") != 0:
             self.random.append(name)
         written = list(_written(func, given))
         if any(_memory(t) not in self._made and self._numbers.get(_memory(t)) != 0 for t in written):

@@ -50,7 +50,10 @@ class Ranking:
         """One order an image, by its heatmap: an array or a tensor (N, H, W) of any library, on any device. One
         that is not finite is not usable. InputError if the shape is another.
         """
-        maps = as_array("heatmaps", heatmaps.detach().float() if hasattr(heatmaps, "detach") else heatmaps)
+        if hasattr(heatmaps, "detach"):
+            # numpy has no bfloat16; what is wider than float32 must not be made narrower.
+            heatmaps = heatmaps.detach().float() if heatmaps.element_size() < 4 else heatmaps
+        maps = as_array("heatmaps", heatmaps)
         expected = (len(image_ids), partition.height, partition.width)
         if maps.shape != expected:
             raise InputError(f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}")

@@ -19,7 +19,7 @@ from aopc.engine.incremental.layers import Sliding, attribute
 from aopc.engine.incremental.plan import Plan, Read, Step, Store
 from aopc.engine.incremental.schedule import Places, Schedule, window_starts
 from aopc.engine.setup import Setup
-from aopc.engine.trajectories import Images, Layout, Trajectories, on_device, region_ranks, target_scores
+from aopc.engine.trajectories import Images, Layout, Trajectories, laid_out, on_device, region_ranks, target_scores
 from aopc.models.dropout import active_dropout, has_dropout
 from aopc.models.inference import checked_scores, device_of
 
@@ -117,7 +117,7 @@ class IncrementalRunner:
     def _dense_scores(self, maps: list[Tensor]) -> Tensor:
         """By the dense part, of the maps handed over, channels last in memory; they may be overwritten."""
         dense = self._plan.dense
-        found = self._layout(lambda layout: dense.forward(*(m.contiguous(memory_format=layout) for m in maps)))
+        found = self._layout(lambda layout: dense.forward(*(laid_out(m, layout) for m in maps)))
         return checked_scores(found, len(maps[0]))
 
     def dropping(self, network: nn.Module, ids: Sequence[str]) -> AbstractContextManager[object]:

@@ -21,7 +21,7 @@ from aopc.engine.incremental.plan import Plan
 from aopc.engine.incremental.prepacked import PrepackedConvolution
 from aopc.engine.incremental.run import IncrementalRunner
 from aopc.engine.setup import Setup
-from aopc.engine.trajectories import Images, Trajectories, target_scores
+from aopc.engine.trajectories import Images, Trajectories, laid_out, target_scores
 from aopc.models.inference import logits_of
 from aopc.perturbation.order import ranks_of
 
@@ -58,7 +58,7 @@ def difference(model: nn.Module, plan: Plan, setup: Setup, image: Tensor) -> Dif
     expected = runner.unperturbed(perturbed)[1]
     pairs = [(f"its step {store.node.name}", kept[store], expected[store]) for store in plan.stores]
     with runner.dropping(model, perturbed.ids):
-        whole = logits_of(model, pixels.permute(0, 3, 1, 2).contiguous())
+        whole = logits_of(model, laid_out(pixels.permute(0, 3, 1, 2), torch.contiguous_format))
     targets = torch.from_numpy(trajectories.target).to(whole.device)
     pairs.append(("its scores", scores[0, :, -1], target_scores(whole, targets)[0]))
     found = [Difference(what, _share(a, b)) for what, a, b in pairs]

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.base.arguments import as_array
 from aopc.base.errors import InputError
 from aopc.base.random import Stream
 from aopc.base.text import shown
@@ -36,18 +36,32 @@ class Imputer:
             raise InputError(f"an imputer needs a function; got {shown(self.impute)}")
 
     def __call__(self, image: Image, removed: NDArray[np.bool_], values: ValueRange, stream: Stream) -> Image:
-        """The imputed image, InputError if its shape is another; pixels that are left are taken from the original."""
+        """The image with what is removed imputed; InputError if it is not right (:func:`checked`)."""
         # Copies, since a user's function may write into what it is given.
         found = self.impute(image.copy(), removed.copy(), values, stream)
-        return np.where(removed, checked_shape(found, image), image).astype(np.float32)
+        return np.where(removed, checked(found, image, removed), image)
 
 
 Removal = Fill | Imputer
 
 
-def checked_shape(replacement: Image, image: Image) -> Image:
-    """What a removal gave, if it is of the image's shape; else InputError."""
-    replacement = as_array("what the removal returns", replacement)
-    if replacement.shape != image.shape:
-        raise InputError(f"the removal must return an image of shape {image.shape}; it returned {replacement.shape}")
-    return replacement
+def checked(replacement: Any, image: Image, removed: NDArray[np.bool_] | None = None) -> Image:
+    """A copy of what a removal gave, as float32.
+
+    InputError if it is no array of numbers of the image's shape, or not finite where pixels are ``removed`` (H, W),
+    None: anywhere.
+    """
+    try:
+        found = np.asarray(replacement)
+    except Exception as error:  # what it gave is of any kind
+        raise InputError(f"the removal must return an array; it returned {type(replacement).__name__}") from error
+    if found.shape != image.shape:
+        given = found.shape if found.dtype.kind in "fiub" else type(replacement).__name__
+        raise InputError(f"the removal must return an image of shape {image.shape}; it returned {given}")
+    if found.dtype.kind not in "fiu":
+        raise InputError(f"the removal must return real numbers; it returned {found.dtype}")
+    with np.errstate(over="ignore"):
+        made = found.astype(np.float32)
+    if not np.isfinite(made if removed is None else made[:, removed]).all():
+        raise InputError("the removal gave values that are NaN or infinite")
+    return made
