@@ -43,6 +43,20 @@ _KIND = {function: kind for kind, functions in _CALLS.items() for function in fu
 #: Functions that leave the graph, so that no gradient follows what is computed from their results, or that may change
 #: what goes backward through it.
 _LEAVING = ("item", "tolist", "numpy", "__float__", "__int__", "__complex__", "__array__", "register_hook")
+#: Functions that read a tensor's form alone: of the first argument, or of the others.
+_FORM_OF_FIRST = (
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "rand_like",
+    "randn_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+)
+_FORM_OF_OTHERS = ("to", "type_as", "view_as", "reshape_as", "expand_as")
 #: Functions that read which values to take, but no values, from integers and masks.
 _PICKING = ("__getitem__", "gather", "index_select", "take_along_dim")
 
@@ -158,11 +172,15 @@ class Recorder(TorchFunctionMode):
         self._from_images[images] = True
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        given = [t for t in _tensors((args, kwargs)) if self._is_from_images(t)]
+        kwargs, name = kwargs or {}, getattr(function, "__name__", str(function))
+        read: Any = (args, kwargs)
+        if name in _FORM_OF_FIRST:
+            read = (args[1:], kwargs)
+        elif name in _FORM_OF_OTHERS:
+            read = args[:1]
+        given = [t for t in _tensors(read) if self._is_from_images(t)]
         if not given:
             return function(*args, **kwargs)
-        name = getattr(function, "__name__", str(function))
         if name in _LEAVING and self.leaving is None:
             self.leaving = self._call(name)
         lost = any(not t.requires_grad and (t.is_floating_point() or name not in _PICKING) for t in given)
