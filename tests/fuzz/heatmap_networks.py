@@ -195,7 +195,7 @@ def _built(step: Step) -> nn.Module:
         prune.identity(layer, "weight")
     elif step.form == "hooked":
         layer.register_forward_pre_hook(lambda _, inputs: (inputs[0] * 2 / 2,))
-        layer.register_forward_hook(lambda _, __, output: output.clone())
+        layer.register_forward_hook(lambda _, __, output: output if step.settings.get("norm") else output.clone())
     elif step.form == "compiled":
         layer.compile(backend="eager")
     return layer
