@@ -17,6 +17,7 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from aopc.base.errors import InputError
 from aopc.models.zoo.normalisation import channel_norm
 
 F = nn.functional
@@ -169,6 +170,7 @@ class Recorder(TorchFunctionMode):
         self.leaving: Call | None = None
         self._names = {module: name for name, module in model.named_modules()}
         self._from_images: Any = WeakTensorKeyDictionary()
+        self._overwritten: Any = WeakTensorKeyDictionary()
         self._from_images[images] = True
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -192,7 +194,14 @@ class Recorder(TorchFunctionMode):
             args, kwargs = ((entry, *args[1:]), kwargs) if args else (args, kwargs | {"input": entry})
         elif name.strip("_") in ("add", "iadd", "radd"):
             operands = _operands(name, args, kwargs)
+        base = args[0]._base if kwargs.get("inplace") and args and isinstance(args[0], Tensor) else None
+        if base is not None:
+            # In place, a view changes what it is a view of, and the graph shows no more what happened to each value.
+            kwargs = kwargs | {"inplace": False}
         result = function(*args, **kwargs)
+        self._require_current(name, args, result)
+        if base is not None and result._base is not base:  # dropout that is off gives back what it was given
+            self._overwritten[base] = True
         node = result.grad_fn if isinstance(result, Tensor) else None
         for tensor in _tensors(args if result is None else result):  # without a result it changes what it was given
             self._from_images[tensor] = True
@@ -209,6 +218,16 @@ class Recorder(TorchFunctionMode):
         if node is not None and operands is not None:
             self.operands[node] = operands
         return result
+
+    def _require_current(self, name: str, args: Any, result: Any) -> None:
+        """InputError where a call reads values that the network, left to itself, would have overwritten before."""
+        if len(self._overwritten) and next(_tensors(result), None) is not None:
+            for tensor in _tensors(args):
+                if tensor in self._overwritten or (tensor._base is not None and tensor._base in self._overwritten):
+                    raise InputError(
+                        f"the network reads by {self._call(name)} a value that it changed in place through a view: set"
+                        " inplace=False there"
+                    )
 
     def _is_from_images(self, tensor: Tensor) -> bool:
         return tensor in self._from_images or (tensor._base is not None and tensor._base in self._from_images)
