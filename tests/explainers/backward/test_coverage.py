@@ -98,6 +98,22 @@ def test_the_same_network_written_otherwise_has_the_same_heatmaps(case: str, nam
     np.testing.assert_allclose(maps(EQUAL[case], name), expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_activation_in_place_of_a_view(name: str) -> None:
+    """Behind a flattening, as many write it; and what it would have changed must not be read afterwards."""
+    expected = maps(lambda m, x: m.head(m.relu(m.a(x).flatten(1))), name)
+    found = maps(lambda m, x: m.head(F.relu(m.a(x).flatten(1), inplace=True)), name)
+    np.testing.assert_array_equal(found, expected)
+
+    def read_later(m: Written, x: Tensor) -> Tensor:
+        y = m.a(x)
+        z = F.relu(y.flatten(1), inplace=True)
+        return m.head(m.b(y).flatten(1) + z)
+
+    with pytest.raises(aopc.InputError, match=r"'conv2d' in the layer 'b' of type Conv2d .* through a view"):
+        maps(read_later, name)
+
+
 def frozen(m: Written) -> None:
     m.requires_grad_(False)
 
@@ -142,6 +158,42 @@ def test_the_same_network_in_a_wrapper_has_the_same_heatmaps(change: Callable[[W
     found = aopc.heatmaps(model, images(2, 6, 6), name, [0, 1])
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     assert [p.requires_grad for p in model.parameters()] == [change is not frozen] * len(list(model.parameters()))
+
+
+def spectral_norm(m: Written) -> None:
+    nn.utils.spectral_norm(m.a)
+    nn.utils.parametrizations.spectral_norm(m.b)
+    prune.l1_unstructured(m.head, "weight", 0.5)
+
+
+class Standardised(nn.Conv2d):
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True).detach()
+        return F.conv2d(input, weight, self.bias, self.stride, self.padding)
+
+
+def standardised(m: Written) -> None:
+    m.a.__class__ = m.b.__class__ = Standardised
+
+
+def effective(layer: nn.Module) -> Tensor:
+    weight = layer.weight.detach().clone()
+    return weight - weight.mean((1, 2, 3), keepdim=True) if isinstance(layer, Standardised) else weight
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("change", [spectral_norm, standardised])
+def test_weights_that_the_forward_pass_computes_are_those_that_count(
+    change: Callable[[Written], None], name: str
+) -> None:
+    model, same, x = Written(plain), Written(plain).eval(), images(2, 6, 6)
+    change(model)
+    model(x)
+    model.eval()
+    for layer in ("a", "b", "head"):
+        getattr(same, layer).weight.data = effective(getattr(model, layer))
+    expected = aopc.heatmaps(same, x, name, [0, 1])
+    np.testing.assert_allclose(aopc.heatmaps(model, x, name, [0, 1]), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def part_in_place(m: Written, x: Tensor) -> Tensor:

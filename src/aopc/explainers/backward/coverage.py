@@ -27,7 +27,7 @@ MOVES = _overloads(
     "Alias", "View", "UnsafeView", "ReshapeAlias", "AsStrided", "Clone", "ToCopy", "Lift", "LiftFresh",
     "Permute", "Transpose", "T", "Expand", "Squeeze", "Unsqueeze", "Repeat", "Flip", "Roll",
     "Slice", "Select", "Split", "SplitWithSizes", "Unbind", "Diagonal", "Unfold", "Im2Col",
-    "Index", "IndexSelect", "Gather", "Cat", "Stack", "PixelShuffle", "PixelUnshuffle",
+    "Index", "IndexSelect", "Gather", "Cat", "Stack", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle",
     "ReflectionPad1D", "ReflectionPad2D", "ReflectionPad3D", "ReplicationPad1D", "ReplicationPad2D", "ReplicationPad3D",
     "UpsampleNearest1D", "UpsampleNearest2D", "UpsampleNearest3D",
     "MaxPool2DWithIndices", "MaxPool3DWithIndices", "AdaptiveMaxPool2D", "AdaptiveMaxPool3D",
@@ -154,8 +154,13 @@ class Graph:
 
     def refusal(self, name: str, node: Node, why: str = "") -> InputError:
         """That ``name`` has no rule for a node."""
-        call = self.record.calls.get(node)
-        step = f"{call} ({node.name()})" if call is not None else f"{node.name()!r}, made by code that cannot be seen"
+        call, reader = self.record.calls.get(node), node
+        while reader not in self.record.calls and self._readers[reader]:
+            reader = self._readers[reader][0]
+        step = f"{call} ({node.name()})"
+        if call is None:
+            later = self.record.calls.get(reader)
+            step = f"{node.name()!r}, made by code that cannot be seen" + (f" on the way to {later}" if later else "")
         if "CopySlices" in node.name():
             why = why or "which changes a part of a tensor in place"
         hint = _HINTS.get(call.function if call is not None else "", _ADVICE)

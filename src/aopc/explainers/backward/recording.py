@@ -17,6 +17,7 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from aopc.base.errors import InputError
 from aopc.models.zoo.normalisation import channel_norm
 
 F = nn.functional
@@ -43,6 +44,20 @@ _KIND = {function: kind for kind, functions in _CALLS.items() for function in fu
 #: Functions that leave the graph, so that no gradient follows what is computed from their results, or that may change
 #: what goes backward through it.
 _LEAVING = ("item", "tolist", "numpy", "__float__", "__int__", "__complex__", "__array__", "register_hook")
+#: Functions that read a tensor's form alone: of the first argument, or of the others.
+_FORM_OF_FIRST = (
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "rand_like",
+    "randn_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_empty",
+)
+_FORM_OF_OTHERS = ("to", "type_as", "view_as", "reshape_as", "expand_as")
 #: Functions that read which values to take, but no values, from integers and masks.
 _PICKING = ("__getitem__", "gather", "index_select", "take_along_dim")
 
@@ -155,14 +170,19 @@ class Recorder(TorchFunctionMode):
         self.leaving: Call | None = None
         self._names = {module: name for name, module in model.named_modules()}
         self._from_images: Any = WeakTensorKeyDictionary()
+        self._overwritten: Any = WeakTensorKeyDictionary()
         self._from_images[images] = True
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        given = [t for t in _tensors((args, kwargs)) if self._is_from_images(t)]
+        kwargs, name = kwargs or {}, getattr(function, "__name__", str(function))
+        read: Any = (args, kwargs)
+        if name in _FORM_OF_FIRST:
+            read = (args[1:], kwargs)
+        elif name in _FORM_OF_OTHERS:
+            read = args[:1]
+        given = [t for t in _tensors(read) if self._is_from_images(t)]
         if not given:
             return function(*args, **kwargs)
-        name = getattr(function, "__name__", str(function))
         if name in _LEAVING and self.leaving is None:
             self.leaving = self._call(name)
         lost = any(not t.requires_grad and (t.is_floating_point() or name not in _PICKING) for t in given)
@@ -174,7 +194,14 @@ class Recorder(TorchFunctionMode):
             args, kwargs = ((entry, *args[1:]), kwargs) if args else (args, kwargs | {"input": entry})
         elif name.strip("_") in ("add", "iadd", "radd"):
             operands = _operands(name, args, kwargs)
+        base = args[0]._base if kwargs.get("inplace") and args and isinstance(args[0], Tensor) else None
+        if base is not None:
+            # In place, a view changes what it is a view of, and the graph shows no more what happened to each value.
+            kwargs = kwargs | {"inplace": False}
         result = function(*args, **kwargs)
+        self._require_current(name, args, result)
+        if base is not None and result._base is not base:  # dropout that is off gives back what it was given
+            self._overwritten[base] = True
         node = result.grad_fn if isinstance(result, Tensor) else None
         for tensor in _tensors(args if result is None else result):  # without a result it changes what it was given
             self._from_images[tensor] = True
@@ -191,6 +218,16 @@ class Recorder(TorchFunctionMode):
         if node is not None and operands is not None:
             self.operands[node] = operands
         return result
+
+    def _require_current(self, name: str, args: Any, result: Any) -> None:
+        """InputError where a call reads values that the network, left to itself, would have overwritten before."""
+        if len(self._overwritten) and next(_tensors(result), None) is not None:
+            for tensor in _tensors(args):
+                if tensor in self._overwritten or (tensor._base is not None and tensor._base in self._overwritten):
+                    raise InputError(
+                        f"the network reads by {self._call(name)} a value that it changed in place through a view: set"
+                        " inplace=False there"
+                    )
 
     def _is_from_images(self, tensor: Tensor) -> bool:
         return tensor in self._from_images or (tensor._base is not None and tensor._base in self._from_images)

@@ -111,8 +111,8 @@ def _signals(
                     ) from error
             signals[name] = signal.detach()
             smallest[name].see(signal)
-            nothing = start.abs().amax(1) == 0
-            narrow[name] = smallest[name].below_precision() & ~nothing & (not rules.changes_nothing)
+            lacking = smallest[name].below_precision() | ~signal.flatten(1).isfinite().all(1)
+            narrow[name] = lacking & (start != 0).any(1) & (not rules.changes_nothing)
     return signals, narrow
 
 

@@ -1,0 +1,86 @@
+"""Signals that are too small for float32."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import aopc
+from aopc.explainers import lrp
+from aopc.explainers.backward import signals
+from aopc.explainers.deconvolution import deconvolution
+from aopc.explainers.sensitivity import gradient
+from conftest import images, small_network
+
+
+def deep(layers: int) -> nn.Sequential:
+    """ε = 100 takes some three decimal places a layer."""
+    torch.manual_seed(0)
+    hidden = [module for _ in range(layers) for module in (nn.Linear(192, 192), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(192, 3)).eval()
+
+
+@pytest.mark.parametrize("layers", [2, 7, 10])
+def test_large_epsilon_in_a_deep_network_is_float64s(layers: int) -> None:
+    model, x = deep(layers), images(3, 8, 8)
+    found = aopc.heatmaps(model, x, "lrp-epsilon-100", [0, 1, 2])
+    expected = aopc.heatmaps(model.double(), x.double(), "lrp-epsilon-100", [0, 1, 2])
+    assert 0 < np.abs(expected).max() < 10.0 ** (-3 * layers)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+def test_what_float32_cannot_hold_is_refused_or_nan() -> None:
+    model, x = deep(18), images(2, 8, 8)
+    with pytest.raises(aopc.InputError, match=r"too small for float32 .*images 0, 1"):
+        aopc.heatmaps(model, x, "lrp-epsilon-100", [0, 1])
+    assert np.isnan(aopc.heatmaps(model, x, "lrp-epsilon-100", [0, 1], allow_nonfinite=True)).all()
+    assert np.isfinite(aopc.heatmaps(model, x, "lrp-alpha2-beta1", [0, 1])).all()
+
+
+def test_which_images_are_computed_in_float64_does_not_depend_on_the_batch() -> None:
+    model, x = deep(6), images(4, 8, 8)
+    x[1:3] *= 1e-4  # their relevance is far smaller, too small for float32
+    together = aopc.heatmaps(model, x, "lrp-epsilon-100", [0, 1, 2, 0])
+    alone = np.concatenate([aopc.heatmaps(model, x[i : i + 1], "lrp-epsilon-100", [[0, 1, 2, 0][i]]) for i in range(4)])
+    scale = np.abs(together).max((1, 2), keepdims=True)
+    np.testing.assert_allclose(together / scale, alone / scale, rtol=0, atol=1e-6)
+
+
+def test_nothing_is_computed_twice_where_float32_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_in_double", None)
+    model, x = small_network(), images(3, 13, 13)
+    sets = {"a": gradient(), "b": deconvolution(), "c": lrp.epsilon(epsilon=100.0), "d": lrp.alpha_beta()}
+    found = signals.Signals(model, sets)(x, torch.tensor([0, 1, 2]))
+    assert all(signal.wide is None for signal in found.values())
+
+
+def test_a_network_that_cannot_run_in_float64_says_so() -> None:
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = deep(12)
+            self.constant = torch.eye(192)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.body(nn.functional.linear(x.flatten(1), self.constant))
+
+    with pytest.raises(aopc.InputError, match="does not run in float64"):
+        aopc.heatmaps(Single().eval(), images(1, 8, 8), "lrp-epsilon-100", [0])
+
+
+def test_active_dropout_has_the_same_masks_in_float64() -> None:
+    model = deep(7)
+    model.insert(3, nn.Dropout(0.5))
+    x = images(3, 8, 8)
+    found = aopc.heatmaps(model, x, "lrp-epsilon-100", [0, 1, 2], dropout_seed=1)
+    expected = aopc.heatmaps(model.double(), x.double(), "lrp-epsilon-100", [0, 1, 2], dropout_seed=1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["sensitivity-l2", "deconvolution-l2", "lrp-epsilon-0.01"])
+def test_networks_that_begin_in_place_leave_the_images_alone(name: str) -> None:
+    model, x = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(192, 5)).eval(), images(2, 8, 8)
+    before = x.clone()
+    plain = nn.Sequential(nn.ReLU(), *model[1:])
+    np.testing.assert_array_equal(aopc.heatmaps(model, x, name), aopc.heatmaps(plain, x, name))
+    assert torch.equal(x, before)
