@@ -105,13 +105,3 @@ def test_the_numbers_of_an_outcome_are_of_one_reading_each_under_its_own_name() 
     nothing = found["C11"]
     assert (nothing["verdict"], nothing["n"], nothing["readings"]) == ("could not run", 0, [])
     assert {nothing[k] for k in ("effect", "low", "high", "effect_size", "p_holm")} == {None}
-
-
-def test_the_text_of_a_claim_is_its_own() -> None:
-    found = judge(evidence())
-    for claim in CLAIMS:
-        for name in ("claim", "estimand", "test", "rule", "shown_in"):
-            assert found[claim.id][name] == claim.about[name]
-        assert len(set(claim.about.values())) == 5
-    assert found["C8"]["estimand"] == "paired difference in entropy, bit"
-    assert found["C1"]["shown_in"] == "figure4"
