@@ -11,16 +11,21 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
 from mutation.forks import Fork, warm_up
 from mutation.operators import operators, says_nothing
+
+Key = TypeVar("Key")
 
 SOURCE, TESTS = Path("src/aopc"), Path("tests")
 #: The rooms whose numbers are published.
@@ -94,57 +99,64 @@ def mutants_of(module: Path) -> Iterator[list[Mutant]]:
 
 
 def sampled(modules: Sequence[Path], count: int, seed: int) -> list[Mutant]:
-    """So many mutants, no two at one place, in the order of the code; all if there are fewer places."""
+    """So many mutants, in the order of the code: kinds of change take turns, since most places are names, and no two
+    are at one place. All if there are fewer places.
+    """
     draw = random.Random(seed)
-    places = [place for module in modules for place in mutants_of(module)]
-    draw.shuffle(places)
-    found: list[Mutant] = []
-    for place in places:
-        draw.shuffle(place)
-        chosen = next((m for m in place if m.text() is not None), None)
-        found += [chosen] if chosen else []
-        if len(found) == count:
-            break
-    return sorted(found, key=lambda m: (m.module, m.line, m.operator, m.occurrence))
+    kinds: dict[str, list[tuple[int, Mutant]]] = defaultdict(list)
+    for place, mutants in enumerate(found for module in modules for found in mutants_of(module)):
+        for mutant in mutants:
+            kinds[mutant.operator.split("_")[0]].append((place, mutant))
+    for mutants_of_a_kind in kinds.values():
+        draw.shuffle(mutants_of_a_kind)
+    taken, found = set[int](), list[Mutant]()
+    while len(found) < count and any(kinds.values()):
+        for waiting in kinds.values():
+            while waiting:
+                place, mutant = waiting.pop()
+                if place not in taken and mutant.text() is not None:
+                    taken.add(place)
+                    found.append(mutant)
+                    break
+    return sorted(found[:count], key=lambda m: (m.module, m.line, m.operator, m.occurrence))
 
 
-def limits_of(mutants: Sequence[Mutant]) -> dict[tuple[Path, ...], float]:
-    """How long tests may take, from how long they take without a change; SystemExit if they do not pass."""
-    limits = {}
-    for tests in dict.fromkeys(tests_of(Path(m.module)) for m in mutants):
-        outcome, seconds = finished(Fork.of(tests, 1800.0))
-        said = " ".join(map(str, tests))
-        if outcome != "survived":
-            raise SystemExit(f"without any change the tests must pass, but those of {said} do not")
-        print(f"{seconds:6.1f} s  {said}", flush=True)
-        limits[tests] = PATIENCE * seconds + GRACE
-    return limits
-
-
-def finished(fork: Fork) -> tuple[str, float]:
-    """Wait for the outcome."""
-    while (found := fork.outcome()) is None:
-        time.sleep(0.02)
-    return found
+def finished(forks: Iterable[tuple[Key, Callable[[], Fork]]], jobs: int) -> Iterator[tuple[Key, str, float]]:
+    """Start so many at a time; what became of each, and after how many seconds, as they end."""
+    waiting, running = iter(forks), dict[int, tuple[Key, Fork]]()
+    while True:
+        for key, start in islice(waiting, jobs - len(running)):
+            fork = start()
+            running[fork.process] = key, fork
+        if not running:
+            return
+        for process, (key, fork) in list(running.items()):
+            if (outcome := fork.outcome()) is not None:
+                del running[process]
+                yield key, *outcome
+        time.sleep(0.1)
 
 
 def run(mutants: Sequence[Mutant], jobs: int) -> None:
-    """Find out what becomes of each, so many at a time."""
-    limits = limits_of(mutants)
-    waiting, running = list(reversed(mutants)), dict[int, tuple[Mutant, Fork]]()
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant = waiting.pop()
-            module, tests = Path(mutant.module), tests_of(Path(mutant.module))
-            fork = Fork.of(tests, limits[tests], module, mutant.text() or "")
-            running[fork.process] = mutant, fork
-        for process, (mutant, fork) in list(running.items()):
-            if (found := fork.outcome()) is not None:
-                del running[process]
-                mutant.outcome, mutant.seconds = found
-                place = f"{mutant.module}:{mutant.line}"
-                print(f"{mutant.outcome:9}{mutant.seconds:6.1f} s  {place}  {mutant.operator}", flush=True)
-        time.sleep(0.02)
+    """Find out what becomes of each; SystemExit if tests do not pass without a change."""
+    limits: dict[tuple[Path, ...], float] = {}
+    unchanged = {tests: partial(Fork.of, tests, 1800.0) for tests in (tests_of(Path(m.module)) for m in mutants)}
+    for tests, outcome, seconds in finished(unchanged.items(), jobs):
+        said = " ".join(map(str, tests))
+        if outcome != "survived":
+            raise SystemExit(f"without any change the tests must pass, but those of {said} do not")
+        print(f"unchanged{seconds:6.1f} s  {said}", flush=True)
+        limits[tests] = PATIENCE * seconds + GRACE
+
+    def start(mutant: Mutant) -> Fork:
+        module, tests = Path(mutant.module), tests_of(Path(mutant.module))
+        return Fork.of(tests, limits[tests], module, mutant.text() or "")
+
+    forks = ((i, partial(start, mutant)) for i, mutant in enumerate(mutants))
+    for i, outcome, seconds in finished(forks, jobs):
+        mutant = mutants[i]
+        mutant.outcome, mutant.seconds = outcome, seconds
+        print(f"{outcome:9}{seconds:6.1f} s  {mutant.module}:{mutant.line}  {mutant.operator}", flush=True)
 
 
 def report(mutants: Sequence[Mutant]) -> float:

@@ -25,6 +25,8 @@ _HEAVY = ("torch", "torchvision", "zennit.core", "scipy.stats", "scipy.ndimage",
 
 def warm_up() -> None:
     """Import what all tests need, before the first fork."""
+    # Plugins that are installed but not asked for take longer to start than most tests.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in _HEAVY:
         importlib.import_module(name)
 

@@ -38,26 +38,6 @@ def image(side: int) -> torch.Tensor:
     return 60 * images(1, side, side, seed=1)
 
 
-@pytest.mark.parametrize(("name", "side"), [("caffenet", 227), ("alexnet", 227), ("googlenet", 224)])
-@pytest.mark.parametrize("explainer", ["lrp-epsilon-0.01", "lrp-alpha2-beta1"])
-def test_lrp_conserves_relevance_on_the_papers_networks(name: str, side: int, explainer: str) -> None:
-    """Claim C10 through grouped convolutions, LRN, concatenation, dropout that is off, and the fully
-    connected layers: Σ h = f to 2 %, without biases, which would take a share.
-    """
-    model, x = seeded(name, bias=False), image(side)
-    score = predict(model, x).max()
-    total = aopc.heatmaps(model, x, explainer).sum()
-    assert total == pytest.approx(score, rel=0.02)
-
-
-@pytest.mark.parametrize("explainer", ["sensitivity-l2", "deconvolution-linf"])
-def test_other_heatmaps_of_the_papers_networks_are_not_empty(explainer: str) -> None:
-    model = seeded("caffenet", bias=True)
-    heatmap = aopc.heatmaps(model, image(227), explainer)[0]
-    assert np.isfinite(heatmap).all()
-    assert (heatmap > 0).mean() > 0.5
-
-
 @pytest.mark.parametrize(
     ("module", "name"),
     [
@@ -117,3 +97,23 @@ def test_names_lead_to_explainers() -> None:
         else:
             assert found is explainer
     assert get_explainer("aopc.explainers.baselines:centre_first").__name__ == "centre_first"
+
+
+@pytest.mark.parametrize(("name", "side"), [("caffenet", 227), ("alexnet", 227), ("googlenet", 224)])
+@pytest.mark.parametrize("explainer", ["lrp-epsilon-0.01", "lrp-alpha2-beta1"])
+def test_lrp_conserves_relevance_on_the_papers_networks(name: str, side: int, explainer: str) -> None:
+    """Claim C10 through grouped convolutions, LRN, concatenation, dropout that is off, and the fully
+    connected layers: Σ h = f to 2 %, without biases, which would take a share.
+    """
+    model, x = seeded(name, bias=False), image(side)
+    score = predict(model, x).max()
+    total = aopc.heatmaps(model, x, explainer).sum()
+    assert total == pytest.approx(score, rel=0.02)
+
+
+@pytest.mark.parametrize("explainer", ["sensitivity-l2", "deconvolution-linf"])
+def test_other_heatmaps_of_the_papers_networks_are_not_empty(explainer: str) -> None:
+    model = seeded("caffenet", bias=True)
+    heatmap = aopc.heatmaps(model, image(227), explainer)[0]
+    assert np.isfinite(heatmap).all()
+    assert (heatmap > 0).mean() > 0.5

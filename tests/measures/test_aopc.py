@@ -18,6 +18,7 @@ def test_aopc_by_hand() -> None:
     curves = np.array([[[5.0, 4, 2], [5, 2, 0]], [[2, 2, 0], [2, 2, -2]]])
     np.testing.assert_allclose(aopc_curves(curves), [[0, 1, 2], [0, 0, 1]])
     assert aopc.aopc(curves) == pytest.approx(1.5)
+    assert type(aopc.aopc(curves)) is float
 
 
 def test_curves_objects_give_either_output() -> None:

@@ -14,6 +14,9 @@ def test_relevance_mass_and_pointing_game_by_hand() -> None:
         np.testing.assert_array_equal(pointing_game(maps, masks), [1.0, np.nan, 0.0])
         assert np.isnan(relevance_mass(maps, np.zeros_like(masks))).all()
         assert np.isnan(pointing_game(maps, np.zeros_like(masks))).all()
+    masks[0] = False  # the others' masks are not empty
+    np.testing.assert_allclose(relevance_mass(maps, masks), [np.nan, np.nan, 0.25])
+    masks[0] = masks[2]
     broken = maps.copy()
     broken[0, 0, 0] = np.nan
     assert np.isnan(relevance_mass(broken, masks)[0])

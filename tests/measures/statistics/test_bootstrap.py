@@ -59,6 +59,7 @@ def test_resamples_are_independent_draws_with_replacement(monkeypatch: pytest.Mo
     for cells in (bootstrap._CELLS_AT_ONCE, 1000 * images):
         monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", cells)
         counts = resampled_means(np.eye(images), resamples, 1) * images
+        assert counts.shape == (resamples, images)
         error = np.sqrt((1 - 1 / images) / resamples)
         np.testing.assert_allclose(counts.mean(axis=0), 1, atol=5 * error)
         np.testing.assert_allclose(counts.var(axis=0), 1 - 1 / images, rtol=0.12)
@@ -105,6 +106,12 @@ def test_the_default_is_seed_0_and_ten_thousand_resamples() -> None:
     assert bootstrap_mean(values).numbers == bootstrap_mean(values, seed=0, resamples=10_000).numbers
     assert bootstrap_mean(values).numbers != bootstrap_mean(values, seed=1, resamples=10_000).numbers
     assert bootstrap_mean(values).numbers != bootstrap_mean(values, seed=0, resamples=9_999).numbers
+
+
+def test_single_precision_is_averaged_in_double() -> None:
+    values = np.array([2.0**24, 1.0, 1.0, 1.0], dtype=np.float32)
+    assert bootstrap_mean(values).numbers == bootstrap_mean(values.astype(np.float64)).numbers
+    assert bootstrap_mean(values).numbers[0] == (2**24 + 3) / 4
 
 
 def test_the_numbers_are_mean_low_and_high() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from aopc.measures.statistics.bootstrap import bootstrap_mean
 from aopc.measures.summary import Summary
-from aopc.paper.claims.evidence import CannotReadError, Evidence, Found, OnPanel, with_interval
+from aopc.paper.claims.evidence import FORMATS, PAPER_DATA, CannotReadError, Evidence, Found, OnPanel, with_interval
 from aopc.perturbation.curves import Curves
 
 SPEEDS = {"lrp": [6.0, 3.0, 9.0], "gradient": [3.0, 3.0, 0.0], "random": [0.0, 0.0, 3.0]}
@@ -130,3 +130,8 @@ def test_what_cannot_be_read_is_kept_beside_what_can() -> None:
 
 def test_numbers_are_written_with_their_interval() -> None:
     assert with_interval(-0.126, -1.0, 2.344) == "−0.13 [−1.00, 2.34]"
+
+
+def test_data_sets_and_formats_are_called_as_the_paper_does() -> None:
+    assert list(PAPER_DATA.items()) == [("sun397", "SUN397"), ("ilsvrc2012", "ILSVRC2012"), ("places205", "MIT Places")]
+    assert list(FORMATS.items()) == [("png_kb", "PNG"), ("jpeg_kb", "JPEG")]

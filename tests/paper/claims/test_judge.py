@@ -175,3 +175,16 @@ def test_the_readings_of_one_image_decide_nothing() -> None:
 
 def test_every_explainer_of_the_claims_exists() -> None:
     assert set(AS_THE_PAPER_SAYS) == set(EXPLAINERS)
+
+
+def test_the_numbers_of_an_outcome_are_of_one_reading_each_under_its_own_name() -> None:
+    found = judge(replace(evidence(), specificity=None))
+    for claim in found.values():
+        turning = [r for r in claim["readings"] if r["estimate"] == claim["effect"]]
+        shown = [claim[k] for k in ("low", "high", "effect_size", "n")]
+        assert not claim["readings"] or any(
+            np.array_equal(shown, [r[k] for k in ("low", "high", "effect_size", "n")], equal_nan=True) for r in turning
+        )
+    nothing = found["C11"]
+    assert (nothing["verdict"], nothing["n"], nothing["readings"]) == ("could not run", 0, [])
+    assert {nothing[k] for k in ("effect", "low", "high", "effect_size", "p_holm")} == {None}

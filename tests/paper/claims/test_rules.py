@@ -10,6 +10,7 @@ import made_up
 from aopc.measures.statistics.correlation import permutation_p, rank_correlation
 from aopc.paper.claims.evidence import Evidence, Training, with_interval
 from aopc.paper.claims.judge import judge
+from aopc.paper.claims.rules import CLAIMS
 from made_up import AS_THE_PAPER_SAYS, IMAGES, evidence, panel
 
 
@@ -267,3 +268,18 @@ def test_conservation_is_the_distance_from_one_and_similarity_its_mean() -> None
     assert [r["what"].split("'")[0] for r in found["C11"]["readings"]] == [
         f"similarity of {name}" for name in (DECONVOLUTION, LRP)
     ]
+
+
+def test_each_claim_says_what_it_is_about() -> None:
+    about = {c.id: c.about for c in CLAIMS}
+    for texts in about.values():
+        assert set(texts) == {"claim", "estimand", "test", "rule", "shown_in"}
+        assert len(set(texts.values())) == 5
+    shown = ["figure4"] * 5 + ["choices", "figure5", "figure5", "figure7", "figure2", "figure3"]
+    assert [texts["shown_in"] for texts in about.values()] == shown
+    assert about["C8"]["estimand"] == "paired difference in entropy, bit"
+    assert about["C2"]["estimand"] == "paired difference in AOPC, score before softmax"
+    assert about["C7"]["test"] == "exact binomial test; Clopper and Pearson's interval"
+    assert "Student's t test" in about["C1"]["test"]
+    # About digits and a training, which stand for none of the paper's data sets.
+    assert [c.id for c in CLAIMS if not c.on_panels] == ["C9", "C11"]
