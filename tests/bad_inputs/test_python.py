@@ -214,7 +214,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(path=path, state=state_of(path))
 
 
-@pytest.mark.parametrize(("call", "changes"), CASES, ids=lambda value: ascii(value)[:60].replace("\\n", " "))
+@pytest.mark.parametrize(("call", "changes"), CASES, ids=[f"{n}-{'-'.join(c[1])}" for n, c in enumerate(CASES)])
 def test_a_mistake_is_an_input_error(
     call: Call,
     changes: dict[str, Any],

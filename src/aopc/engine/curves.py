@@ -225,7 +225,7 @@ def _range(given: ValueRange | str | tuple[Any, Any] | None, channels: int) -> V
     elif not isinstance(given, ValueRange):
         try:
             low, high = (np.atleast_1d(np.asarray(end, dtype=np.float64)) for end in given)
-            given = ValueRange(low, high)
+            given = ValueRange(tuple(low.tolist()), tuple(high.tolist()))
         except (TypeError, ValueError) as error:
             raise InputError(
                 "value_range must be the name of a preprocessing, (low, high) or a ValueRange, low below high; got"
