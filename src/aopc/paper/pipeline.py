@@ -10,14 +10,14 @@ from pathlib import Path
 from aopc.base.imports import PACKAGE, reached
 from aopc.paper.stages import STAGES
 
-#: A folder stands for its files where the stage reaches so many of them.
-MOST_OF_A_FOLDER = 0.5
+#: The share of its files that a stage must reach for a folder to stand for them.
+ENOUGH_OF_A_FOLDER = 0.3
 
 
 def code_of(stage: str) -> list[str]:
     """The files and folders below the package that a stage's module reaches, sorted.
 
-    A folder whose files are mostly reached stands for all of them: DVC then asks the stage once too often,
+    A folder of which enough is reached stands for all of them: DVC then asks the stage once too often,
     and what is kept of its results is decided by exact hashes (:mod:`aopc.base.provenance`).
     """
     files = {Path(name) for name in reached(f"aopc.paper.stages.{stage}")}
@@ -30,7 +30,7 @@ def code_of(stage: str) -> list[str]:
             for f in (PACKAGE / folder).rglob("*")
             if f.is_file() and "__pycache__" not in f.parts
         ]
-        if folder.parts and len(inside) > MOST_OF_A_FOLDER * len(every):
+        if folder.parts and len(inside) > ENOUGH_OF_A_FOLDER * len(every):
             found.append(folder.as_posix())
             return
         found.extend(f.as_posix() for f in inside if f.parent == folder and f.name != "__init__.py")
