@@ -148,6 +148,14 @@ def test_a_place_that_is_none_for_results_is_refused(
     assert snapshot(root) == before
 
 
+def test_a_folder_that_is_read_only_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = results(root, 1)
+    monkeypatch.setattr("os.access", lambda path, mode: path != root / "results")  # tests may run as root
+    with pytest.raises(InputError, match="is read-only"):
+        results(root, 2)
+    assert snapshot(root / "results") == old
+
+
 def test_a_folder_that_is_mounted_from_the_same_disk_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results(root, 1)
     monkeypatch.setattr(module, "_bound", lambda: {root / "results"})

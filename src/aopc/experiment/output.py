@@ -127,6 +127,8 @@ def _place(out: Path, images: Path) -> Path:
         problem, advice = "is where a disk or volume is mounted", "give a folder in it"
     elif path.exists() and not path.is_dir():
         problem = "is no folder"
+    elif path.exists() and not os.access(path, os.W_OK):
+        problem = "is read-only"
     if problem:
         raise InputError(f"--out {out} {problem}: {advice}")
     return path

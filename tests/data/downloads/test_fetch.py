@@ -1,6 +1,7 @@
 """Downloads that meet the real world, on loopback."""
 
 import hashlib
+import os
 import random
 import subprocess
 import sys
@@ -222,3 +223,14 @@ def test_a_full_disk_is_said_before_the_download(
     with pytest.raises(InputError, match=r"needs 271\.4 MB more on the disk"):
         fetch(source(url), tmp_path)
     assert not (tmp_path / "data.bin.part").exists()
+
+
+def test_a_file_that_was_changed_under_its_old_date_is_checked_again(tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    path.write_bytes(CONTENT)
+    assert fetch(source(), tmp_path).path == path
+    date = path.stat().st_mtime_ns
+    path.write_bytes(bytes([CONTENT[0] ^ 1]) + CONTENT[1:])
+    os.utime(path, ns=(date, date))
+    with pytest.raises(InputError, match="is not the published file"):
+        fetch(source(), tmp_path)

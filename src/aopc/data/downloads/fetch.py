@@ -6,6 +6,7 @@ ranges), trying mirrors in turn, and checking while the bytes arrive.
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import time
@@ -100,8 +101,10 @@ class _Download:
     def checked(self) -> File:
         source, path, note = self.source, self.path, _read_note(self.note)
         found, checksum = path.stat(), str(note.get("checksum"))
-        unchanged = (note.get("size"), note.get("modified")) == (found.st_size, found.st_mtime_ns)
-        if not unchanged or checksum.partition(":")[0] != self.algorithm:
+        if (
+            any(note.get(key) != value for key, value in _state(found).items())
+            or checksum.partition(":")[0] != self.algorithm
+        ):
             if source.size and found.st_size != source.size:
                 raise self._wrong(f"it has {found.st_size} bytes, the published file {source.size}")
             checksum = self._digest_of(path)
@@ -114,7 +117,7 @@ class _Download:
 
     def _noted(self, checksum: str) -> File:
         found = self.path.stat()
-        write_json(self.note, {"size": found.st_size, "modified": found.st_mtime_ns, "checksum": checksum})
+        write_json(self.note, {**_state(found), "checksum": checksum})
         return File(self.path, checksum)
 
     def from_mirrors(self) -> File:
@@ -241,6 +244,11 @@ def _digest_first(file: Any, count: int, digest: Any, progress: Any) -> None:
         digest.update(chunk)
         progress(len(chunk))
         count -= len(chunk)
+
+
+def _state(found: os.stat_result) -> dict[str, int]:
+    """What differs once a file was written to, also by a program that keeps its date."""
+    return {"size": found.st_size, "modified": found.st_mtime_ns, "changed": found.st_ctime_ns}
 
 
 def _read_note(path: Path) -> dict[str, Any]:
