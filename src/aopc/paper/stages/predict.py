@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def work(run: "StageRun", settings: "Settings") -> None:
     seed, limit = settings.seed, settings.limit
-    seen: dict[bytes, str] = {}
+    seen: dict[str, set[bytes]] = {}
     for name, panel in settings.panels.items():
         file = network_file(panel.network)
         network, logits = stored_network(file).on(), []
