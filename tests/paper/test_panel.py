@@ -17,14 +17,18 @@ def test_classes_mean_the_same_in_both_splits() -> None:
         require_same_classes(training, test, "pets")
 
 
-def test_no_image_stands_on_two_panels_of_a_claim() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
-    whole = Dataset(pixels, None, tuple("abcd"), ())
-    seen: dict[bytes, str] = {}
-    require_other_images(seen, whole.take(np.array([0, 1])), "objects")
-    require_other_images(seen, whole.take(np.array([2])), "scenes")
-    with pytest.raises(InputError, match="the panels objects and others both show the image b"):
-        require_other_images(seen, whole.take(np.array([3, 1])), "others")
+def test_no_panel_is_another_under_a_second_name(capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 5, 5, 3), dtype=np.uint8)
+    whole = Dataset(pixels, None, tuple("abcde"), ())
+    seen: dict[str, set[bytes]] = {}
+    require_other_images(seen, whole.take(np.array([0, 1, 2])), "objects")
+    require_other_images(seen, whole.take(np.array([3])), "scenes")
+    assert capsys.readouterr().err == ""
+    require_other_images(seen, whole.take(np.array([2, 4])), "others")
+    assert capsys.readouterr().err == "aopc: the panels objects and others share 1 images\n"
+    for rows in ([2, 0], [0, 1, 2], [4, 2, 1, 0]):
+        with pytest.raises(InputError, match="the panels objects and more show the same images"):
+            require_other_images(seen, whole.take(np.array(rows)), "more")
 
 
 def test_a_panel_shows_an_image_once(capsys: pytest.CaptureFixture[str]) -> None:

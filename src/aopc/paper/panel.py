@@ -1,5 +1,6 @@
 """The pipeline's files: one panel of the paper's figures on disk, data sets and networks."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,20 +59,24 @@ def chosen_images(test: Dataset, images: int | None, limit: int | None, seed: in
     return test.take(np.sort(order[:count])).distinct(name)
 
 
-def require_other_images(seen: dict[bytes, str], dataset: Dataset, name: str) -> None:
-    """Enter a panel's images in those ``seen`` so far: content → panel.
+def require_other_images(seen: dict[str, set[bytes]], dataset: Dataset, name: str) -> None:
+    """Enter a panel's images in those ``seen`` so far, panel → contents; what some panels share is said.
 
     Raises
     ------
     InputError
-        If another panel that stands for a data set of the paper shows one of them: a claim would count it twice.
+        If all images of one panel are on another: a claim about both would count them twice.
     """
-    for image_id, digest in zip(dataset.ids, dataset.digests(), strict=True):
-        if (other := seen.setdefault(digest, name)) != name:
+    own = set(dataset.digests())
+    for other, known in seen.items():
+        if own <= known or known <= own:
             raise InputError(
-                f"params.yaml: the panels {other} and {name} both show the image {image_id}, which would count twice in a"
-                " claim: take stands_for out of one, or give other images"
+                f"params.yaml: the panels {other} and {name} show the same images, which would count twice in a claim:"
+                " take stands_for out of one"
             )
+        if shared := len(own & known):
+            print(f"aopc: the panels {other} and {name} share {shared} images", file=sys.stderr)
+    seen[name] = own
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,23 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     assert {"git_commit", "cpu", "torch"} <= set(curves.data.tags)
 
 
+def test_a_variant_is_marked_and_logged_where_it_stays(repository: Path) -> None:
+    """An experiment in a folder that DVC deletes afterwards leaves its runs in the checkout, and nothing else there."""
+    for command in (["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "results"]):
+        assert execute(repository, "git", *command).returncode == 0
+    names = ("README.md", "params.yaml", "dvc.lock", "reports/results.md", "reports/index.html")
+    before = {name: (repository / name).read_bytes() for name in names}
+    done = execute(repository, "dvc", "exp", "run", "--temp", "-S", "perturbation.removal=blur")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not the replication (perturbation.removal: uniform → blur): README.md stays as it is" in done.stdout
+    assert {name: (repository / name).read_bytes() for name in names} == before
+    variants = [r for r in logged_runs(repository / "mlflow.db") if "variant" in r.data.tags]
+    assert {r.data.tags["variant"] for r in variants} == {"perturbation.removal: uniform → blur"}
+    (parent,) = [r for r in variants if r.data.tags["mlflow.runName"] == "pipeline (variant)"]
+    table = repository / "mlartifacts" / parent.info.run_id / "artifacts" / "reports" / "results.md"
+    assert table.read_text().startswith("**This is a variant of the profile default, not the replication (")
+
+
 STAGE = (sys.executable, "-m", "aopc.paper.stages")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def work(run: "StageRun", settings: "Settings") -> None:
     seed, limit = settings.seed, settings.limit
-    seen: dict[bytes, str] = {}
+    seen: dict[str, set[bytes]] = {}
     for name, panel in settings.panels.items():
         network = network_of(settings, panel.network)
         chosen = chosen_images(test_split(name), panel.images, limit, seed, name)
