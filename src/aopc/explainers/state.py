@@ -193,7 +193,7 @@ def torch_as_before() -> Iterator[None]:
     """With gradients enabled; afterwards torch's settings are what they were, whatever the context did to them."""
     switches = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
     dtype, device, threads = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()
-    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = _deterministic()
     kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     autocast = [(k, torch.is_autocast_enabled(k), torch.get_autocast_dtype(k)) for k in kinds]
     cache, anomaly = torch.is_autocast_cache_enabled(), torch.is_anomaly_enabled()
@@ -209,12 +209,17 @@ def torch_as_before() -> Iterator[None]:
             torch.set_default_device(None if device.type == "cpu" else device)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        if _deterministic() != deterministic:
+            torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
         for kind, enabled, precision in autocast:
             torch.set_autocast_enabled(kind, enabled)
             torch.set_autocast_dtype(kind, precision)
         torch.set_autocast_cache_enabled(cache)
         torch.autograd.set_detect_anomaly(anomaly)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 @contextmanager
