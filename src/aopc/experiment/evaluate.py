@@ -181,6 +181,7 @@ class Evaluation:
 
     def used(self) -> dict[str, Any]:
         """All that determines the results, for the result files."""
+        removals = [self.protocol.removal, *(c.of(self.protocol).removal for c in self.conditions)]
         return {
             **self.network.origin,
             "preprocessing": repr(self.network.preprocessing),
@@ -188,8 +189,8 @@ class Evaluation:
             "protocol": self.protocol.as_parameters(),
             "tolerance": self.tolerance,
             "explainers": {name: source_hash(name) for name in self.names},
-            "removal": source_hash(self.protocol.removal),
-            "packages": packages_of(*self.names, self.protocol.removal),
+            "removals": {str(removal): source_hash(removal) for removal in removals},
+            "packages": packages_of(*self.names, *removals),
             "images": {i: content_hash(self.folder.read(i)) for i in self.image_ids},
         }
 

@@ -90,12 +90,12 @@ class NetworkState:
 
     def _restored_functions(self) -> Iterator[tuple[str, str]]:
         for space, before in self._functions:
-            now = _functions(space)
-            for name in [k for k in before if now.get(k) is not before[k]]:
+            now = vars(space)
+            for name in [k for k, function in before.items() if now.get(k) is not function]:
                 setattr(space, name, before[name])
                 yield name, space.__name__
             if isinstance(space, type) and issubclass(space, nn.Module):
-                for name in [k for k in now if k not in before]:
+                for name in [k for k in _functions(space) if k not in before]:
                     delattr(space, name)
                     yield name, space.__name__
 
@@ -193,7 +193,7 @@ def torch_as_before() -> Iterator[None]:
     """With gradients enabled; afterwards torch's settings are what they were, whatever the context did to them."""
     switches = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
     dtype, device, threads = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()
-    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = _deterministic()
     kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     autocast = [(k, torch.is_autocast_enabled(k), torch.get_autocast_dtype(k)) for k in kinds]
     cache, anomaly = torch.is_autocast_cache_enabled(), torch.is_anomaly_enabled()
@@ -209,12 +209,17 @@ def torch_as_before() -> Iterator[None]:
             torch.set_default_device(None if device.type == "cpu" else device)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        if _deterministic() != deterministic:
+            torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
         for kind, enabled, precision in autocast:
             torch.set_autocast_enabled(kind, enabled)
             torch.set_autocast_dtype(kind, precision)
         torch.set_autocast_cache_enabled(cache)
         torch.autograd.set_detect_anomaly(anomaly)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 @contextmanager
@@ -229,7 +234,8 @@ def random_numbers(*key: str) -> Iterator[None]:
         stack.callback(random.setstate, random.getstate())
         stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 (what explainers draw from)
         stack.enter_context(torch.random.fork_rng(devices=devices))
-        torch.manual_seed(seed)
+        # Without a GPU this is all that torch.manual_seed does, in a hundredth of its time.
+        (torch if torch.cuda.is_available() else torch.default_generator).manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed)
         yield
