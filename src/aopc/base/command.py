@@ -42,7 +42,9 @@ def run_command(work: Callable[[], int | None]) -> int:
         _drop_output()
         return CLOSED
     except (MemoryError, RuntimeError, OSError, ImportError) as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) and isinstance(error, ImportError):
+            say("there is not enough memory to load torch, which takes 4 GB of addresses (ulimit -v): allow more")
+        elif is_out_of_memory(error):
             say("memory ran out: give a smaller --batch-size, or less at once; what is finished is kept")
         elif isinstance(error, OSError) and error.errno is not None:
             place = f": {error.filename}" if error.filename else ""

@@ -28,7 +28,7 @@ def prepare() -> None:
 
     Freed memory stays with the process. By default glibc gives blocks above 32 MB back at once, and each forward pass
     waits for the kernel to zero their pages anew: SqueezeNet in batches of 8 ran at 1.6 times the speed without that.
-    Where the process may take little (``ulimit -v``), freed memory goes back, and there is one thread: each further one
+    Where the process may take little (``ulimit -v`` or ``-d``), freed memory goes back, and there is one thread: each further one
     reserves tens of megabytes, and OpenMP ends the program where it gets no thread.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -100,13 +100,13 @@ def _of_group() -> int:
 
 
 def _of_limit() -> int:
+    """Of the process: of its addresses (``ulimit -v``) and of its data (``ulimit -d``)."""
     try:
         import resource
 
-        most = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if most == resource.RLIM_INFINITY:
-            return _UNLIMITED
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        return most - pages * resource.getpagesize()
+        pages = [int(n) for n in Path("/proc/self/statm").read_text(encoding="ascii").split()]
+        limits = ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5]))
+        most = [(resource.getrlimit(kind)[0], used * resource.getpagesize()) for kind, used in limits]
+        return min([m - used for m, used in most if m != resource.RLIM_INFINITY], default=_UNLIMITED)
     except (ImportError, OSError, ValueError):
         return _UNLIMITED

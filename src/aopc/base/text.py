@@ -6,9 +6,9 @@ from typing import Any
 
 #: What would break a line, move the cursor, or cannot be written as UTF-8.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-#: A name and password before a host; a password may hold "/" and "@", as SQLAlchemy allows.
-_ACCOUNT = re.compile(r"://(?:[^\s/:@]*:\S*@|[^\s/]*@)")
-#: What follows an address: a signature or a token as often as not.
+#: An address, as far as it goes.
+_ADDRESS = re.compile(r"://\S+")
+#: What follows an address, or a part of one: a signature or a token as often as not.
 _QUERY = re.compile(r"[?#][^\s=?#]+=\S*")
 
 _SHORT = reprlib.Repr()
@@ -55,12 +55,20 @@ def without_secrets(value: Any) -> Any:
     'see https://…@host/runs?…'
     """
     if isinstance(value, str):
-        return _QUERY.sub(lambda found: f"{found[0][0]}…", _ACCOUNT.sub("://…@", value))
+        return _QUERY.sub(lambda found: f"{found[0][0]}…", _ADDRESS.sub(_without_account, value))
     if isinstance(value, dict):
         return {name: without_secrets(held) for name, held in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(without_secrets(held) for held in value)
     return value
+
+
+def _without_account(address: re.Match[str]) -> str:
+    """A password may hold "/" and "@", as SQLAlchemy allows; where it may hold more, nothing is left."""
+    account, at, host = address[0].rpartition("@")
+    if not at:
+        return address[0]
+    return "://…" if set(account) & set("?#") else f"://…@{host}"
 
 
 def readable(size: float) -> str:

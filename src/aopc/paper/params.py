@@ -286,7 +286,8 @@ class _Check:
 
     def each(self, section: str, entries: Mapping[str, Any], check: Callable[..., Any], *more: Any) -> dict[str, Any]:
         """The entries of a section by name; those with mistakes are left out."""
-        found, lower = {}, {}
+        found: dict[str, Any] = {}
+        lower: dict[str, str] = {}
         for name, entry in entries.items():
             where = f"params.yaml: {section}.{name}"
             before = len(self.problems)

@@ -19,7 +19,7 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from filelock import FileLock
 
@@ -265,9 +265,9 @@ class _Bounded:
     def __init__(self, content: IO[bytes], most: int) -> None:
         self._content, self._left = content, most
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         try:
-            found = self._content.read(size)
+            found = self._content.read(size if size >= 0 else self._left + 1)
         # gzip and bz2 say so of what is damaged; the disk gives its errors a number.
         except OSError as error:
             if error.errno is not None:
@@ -279,14 +279,14 @@ class _Bounded:
         return found
 
 
-def unpacked(raw: IO[bytes]) -> _Bounded:
+def unpacked(raw: IO[bytes]) -> IO[bytes]:
     """The content of an open file, which may be compressed by gzip, bzip2 or xz: at most :data:`LARGEST_RATIO` times its
     size, of which there is never more in memory than is asked for. Errors as of tarfile, zlib and lzma.
     """
     size, start = os.fstat(raw.fileno()).st_size, raw.read(6)
     raw.seek(0)
     opened: IO[bytes] = next((open(raw) for magic, open in _COMPRESSIONS.items() if start.startswith(magic)), raw)
-    return _Bounded(opened, size * LARGEST_RATIO + LARGEST_HEADER)
+    return cast(IO[bytes], _Bounded(opened, size * LARGEST_RATIO + LARGEST_HEADER))
 
 
 def _safe_name(path: Path, member: tarfile.TarInfo) -> str:

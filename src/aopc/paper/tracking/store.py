@@ -139,7 +139,7 @@ def _link(uri: str, experiment_id: str, run_id: str) -> str:
     address = urlsplit(uri)
     # Without name, password and what follows "?": the link is on the page.
     plain = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    server = plain.rstrip("/") if uri.startswith("http") else LOCAL_UI
+    server = without_secrets(plain).rstrip("/") if uri.startswith("http") else LOCAL_UI
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
