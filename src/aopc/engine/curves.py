@@ -220,7 +220,7 @@ def _range(given: ValueRange | str | tuple[Any, Any] | None, channels: int) -> V
     if given is None:
         return None
     if isinstance(given, str):
-        require_known("value range", given, PREPROCESSINGS)
+        require_known("preprocessing of value_range", given, PREPROCESSINGS)
         given = PREPROCESSINGS[given].value_range
     elif not isinstance(given, ValueRange):
         try:
