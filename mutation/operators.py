@@ -23,6 +23,8 @@ _CORE = (
     *("NumberReplacer", "ZeroIterationForLoop", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
 )
 _MODULES = {"np", "torch", "nn", "math", "stats"}
+#: Arguments that forbid something, and that no number depends on.
+_GUARDS = {"frozen", "eq", "strict"}
 _WORD = re.compile(r"""["'][A-Za-z][\w.-]*["']""")
 
 
@@ -113,7 +115,7 @@ class ArgumentDropped(Operator):
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         for child in _arguments(node):
-            if child.type == "argument" and child.children[1] == "=":
+            if child.type == "argument" and child.children[1] == "=" and not _is_guard(child):
                 yield _place(child)
 
     def mutate(self, node: Any, index: int) -> Any:
@@ -182,6 +184,10 @@ class CallUnwrapped(Operator):
         )
 
 
+def _is_guard(node: Any) -> bool:
+    return node.type == "argument" and node.children[0].type == "name" and node.children[0].value in _GUARDS
+
+
 def _arguments(node: Any) -> list[Any]:
     """The children of a call's list of arguments, or the only one of a call with one; none of another node's."""
     if node.type == "arglist" and node.parent.type == "trailer":
@@ -201,9 +207,11 @@ def operators() -> list[Operator]:
 
 
 def says_nothing(node: Any) -> bool:
-    """Whether a node is of an annotation or of an error's message, whose change no number can show."""
+    """Whether a node is of an annotation, an error's message or a guard, whose change no number can show."""
     while node.parent is not None:
         above = node.parent
+        if _is_guard(above):
+            return True
         if above.type == "raise_stmt" or (above.type == "annassign" and node is above.children[1]):
             return True
         if above.type == "tfpdef" or (above.type == "param" and getattr(above, "annotation", None) is node):

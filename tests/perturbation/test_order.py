@@ -117,6 +117,9 @@ def test_ranks_by_hand() -> None:
     found = ranks_of(np.array([[2, 0, 1], [0, 1, 2]]))
     assert found.tolist() == [[1, 2, 0], [0, 1, 2]]
     assert found.dtype == np.int32
+    # Two images with one order each, and one with two: the regions are the last axis.
+    assert ranks_of(np.array([[[2, 0, 1]], [[0, 2, 1]]])).tolist() == [[[1, 2, 0]], [[0, 2, 1]]]
+    assert ranks_of(np.array([[[2, 0, 1], [0, 2, 1]]])).tolist() == [[[1, 2, 0], [0, 2, 1]]]
 
 
 def test_cut_off_regions_come_last_whatever_their_value() -> None:
