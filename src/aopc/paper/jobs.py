@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aopc.base.provenance import file_hash
+from aopc.base.files import digest_of
 from aopc.base.random import Stream
 from aopc.experiment.job import Job
 from aopc.explainers.registry import get_explainers
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def main_job(settings: "Settings", panel: Panel) -> Job:
     """The paper's experiment on a panel, on the heatmaps that are there."""
     protocol, explainers = settings.protocol(panel.name), settings.explainers
-    maps = {e: (panel.heatmaps(e), file_hash(panel.heatmaps_file(e))) for e in explainers}
+    maps = {e: (panel.heatmaps(e), digest_of(panel.heatmaps_file(e))) for e in explainers}
     conditions = [(CONDITIONS[MAIN], explainers)]
     return Job(subject_of(settings, panel), protocol, conditions, PART_IMAGES, maps, label="perturbation")
 
@@ -43,7 +43,7 @@ def control_job(settings: "Settings", panel: Panel) -> Job:
     order = Stream(main.seed, "controls", panel.name).permutation(len(subject.ids))
     chosen = np.sort(order[: controls.images])
     known = [e for e in settings.explainers if e != RANDOM]
-    maps = {e: (panel.heatmaps(e)[chosen], file_hash(panel.heatmaps_file(e))) for e in known}
+    maps = {e: (panel.heatmaps(e)[chosen], digest_of(panel.heatmaps_file(e))) for e in known}
     conditions = [
         (condition, names)
         for condition, names in controls.conditions(settings.explainers, main)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aopc.base.files import read_array, read_record, read_table
+from aopc.base.errors import DamagedError
+from aopc.base.files import digest_of, origin_of, read_array, read_record, read_table
 from aopc.experiment.store import read_curves
 from aopc.measures.conservation import conserved_share
 from aopc.measures.localisation import pointing_game, relevance_mass
@@ -90,6 +91,9 @@ def read_measured(settings: "Settings") -> Measured:
 
 
 def _summary(panel: Panel, explainers: Sequence[str], seed: int) -> Summary:
+    for file, maps in ((panel.curves_file(e), panel.heatmaps_file(e)) for e in explainers):
+        if origin_of(file)["heatmaps"] != digest_of(maps):
+            raise DamagedError(file, f"is not of the heatmaps in {maps}")
     curves = {e: read_curves(panel.curves_file(e)) for e in explainers}
     return Summary(panel.name, curves, read_table(DATA / "complexity" / f"{panel.name}.parquet"), seed)
 

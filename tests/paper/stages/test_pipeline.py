@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from aopc.base.files import write_array
 from aopc.paper.readme import results_table
 from pipeline import execute, logged_runs, new_repository, ran, settings
 
@@ -159,6 +160,11 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def write_array_in(repository: Path, path: Path, values: np.ndarray) -> None:
+    with contextlib.chdir(repository):
+        write_array(path.relative_to(repository), values)
+
+
 def test_damaged_files_are_refused_by_who_reads_them_and_made_again_by_repro(repository: Path) -> None:
     """Reversed, flipped, cut off, exchanged; one plain `dvc repro` leads back to the same bytes."""
     ran(execute(repository, "dvc", "repro"))
@@ -185,6 +191,10 @@ def test_damaged_files_are_refused_by_who_reads_them_and_made_again_by_repro(rep
     ran(execute(repository, "dvc", "repro"))
     assert published(repository) == whole
     assert "up to date" in execute(repository, "dvc", "status").stdout
+    # Of another run: whole, in their place, but not those that the curves are of.
+    write_array_in(repository, maps[0], np.load(maps[0])[::-1].copy())
+    said = execute(repository, *STAGE, "decide").stderr
+    assert "lrp-alpha2-beta1.parquet is not of the heatmaps in data/heatmaps/digits/lrp-alpha2-beta1" in said
     table = repository / "reports" / "figure4.csv"
     table.write_text(table.read_text().replace("1", "2", 1))
     said = execute(repository, *STAGE, "draw").stderr

@@ -25,7 +25,10 @@ def work(run: "StageRun", settings: "Settings", panel: str) -> None:
         job,
         CURVES,
         lambda unit: files.curves_file(unit.explainer),
-        lambda unit: metadata({**used, "explainer": unit.explainer}, __name__),
+        lambda unit: {
+            **metadata({**used, "explainer": unit.explainer}, __name__),
+            "heatmaps": job.maps[unit.explainer][1],
+        },
         PARTS,
     )
     seconds, forwards = time.perf_counter() - started, 0
