@@ -105,7 +105,7 @@ class Evaluation:
         for name in self.names:
             get_explainer(name)
         if self.names == [RANDOM]:
-            raise InputError(f"name an explainer beside {RANDOM}, which all are compared with")
+            raise InputError(f"name one beside {RANDOM}, which all explainers are compared with")
         for condition in self.conditions:
             if condition.name == MAIN:
                 raise InputError(f"the condition {MAIN!r} is the main experiment itself")
