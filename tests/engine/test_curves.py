@@ -267,9 +267,9 @@ class Nan(nn.Module):
     ("change", "message"),
     [
         ({"region_size": 14}, "larger than the image"),
-        ({"region_size": 0}, "at least 1 pixel"),
+        ({"region_size": 0}, "region_size must be at least 1"),
         ({"steps": 26}, "between 1 and the number of regions, 25"),
-        ({"steps": 0}, "between 1 and the number of regions"),
+        ({"steps": 0}, r"must be at least 1|between 1 and the number of regions"),
         ({"repeats": 0}, "at least 1"),
         ({"order": "mrof"}, "did you mean 'morf'"),
         ({"removal": "unifrom"}, "did you mean 'uniform'"),

@@ -110,7 +110,7 @@ class Evaluation:
         get_explainers(self.names)
         self._labels(self.folder)
         if self.names == [RANDOM]:
-            raise InputError(f"name an explainer beside {RANDOM}, which all are compared with")
+            raise InputError(f"name one beside {RANDOM}, which all explainers are compared with")
         for condition in self.conditions:
             if condition.name == MAIN:
                 raise InputError(f"the condition {MAIN!r} is the main experiment itself")
