@@ -109,7 +109,8 @@ def test_the_engine_does_not_depend_on_what_explains_or_what_is_drawn() -> None:
 
 def test_our_registries_and_data_files_are_reached() -> None:
     assert "explainers/lrp.py" in reached("aopc.explainers.registry")
-    assert "explainers/backward/signals.py" in reached("aopc.explainers.registry")
+    assert "explainers/backward/rules.py" in reached("aopc.explainers.registry")
+    assert "explainers/backward/signals.py" in reached("aopc.explainers.run")
     assert "models/caffe/networks.py" in reached("aopc.models.zoo")
     assert "data/sources/sun397_places205.csv" in reached("aopc.data.sources")
     page = reached("aopc.paper.report.page")

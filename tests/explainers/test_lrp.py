@@ -125,7 +125,7 @@ def test_average_pooling_and_batch_norm_conserve() -> None:
 
 
 def test_torchvision_resnet_conserves() -> None:
-    """Residual additions: the rules for them are zennit's."""
+    """Through residual additions, which are no modules there."""
     from torchvision.models.resnet import BasicBlock, ResNet
 
     torch.manual_seed(1)
@@ -139,6 +139,44 @@ def test_torchvision_resnet_conserves() -> None:
     assert abs(sums - score) < bias_share + 0.1 * abs(score)
     for key, value in model.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+class Residual(nn.Module):
+    """A block that no library knows, in the order that its own forward gives it."""
+
+    def __init__(self, *, checks: bool, bias: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.checks = checks
+        self.a, self.b = (nn.Conv2d(c, 8, 3, padding=1, bias=bias) for c in (3, 8))
+        self.first, self.second, self.head = nn.ReLU(), nn.ReLU(), nn.Linear(2048, 5, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.checks and x.shape[1] != 3:
+            raise ValueError("three channels")
+        x = self.first(self.a(x))
+        return self.head(self.second(x + self.b(x)).flatten(1))
+
+
+@pytest.mark.parametrize("checks", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_additions_in_a_forward_pass_conserve(checks: bool, bias: bool) -> None:
+    model, x = Residual(checks=checks, bias=bias).eval(), images(2, 16, 16)
+    with torch.no_grad():
+        scores = model(x).amax(1).numpy()
+    share = aopc.heatmaps(model, x, "lrp-alpha2-beta1").sum(axis=(1, 2)) / scores
+    np.testing.assert_allclose(share, 0.95 if bias else 1.0, atol=0.05 if bias else 1e-4)
+
+
+def test_weights_of_a_weight_norm_and_alpha_beta() -> None:
+    """By hand: z = (1, −1), b = −1; 2 · 1/1 · f = −2 and −1 · (−1)/(−2) · f = 0.5 for f = −1."""
+    linear = nn.Linear(2, 1)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[1.0, -1.0]]))
+        linear.bias.fill_(-1.0)
+    model = nn.Sequential(nn.Flatten(), nn.utils.weight_norm(linear))
+    found = aopc.heatmaps(model, torch.ones(1, 1, 1, 2), "lrp-alpha2-beta1", [0])
+    np.testing.assert_allclose(found, [[[-2.0, 0.5]]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg11_bn", "resnet18", "squeezenet1_1"])

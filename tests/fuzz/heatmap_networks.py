@@ -69,17 +69,17 @@ def _steps(draw: Any, shape: tuple[int, int, int], most: int, strange: bool) -> 
 def _step(draw: Any, shape: tuple[int, int, int], nested: bool) -> tuple[Step, tuple[int, int, int]]:
     kinds = ["conv", "conv", "conv", "pool", "average", "norm", "move", "activation", "scale", "batch norm"]
     kind = draw(st.sampled_from(kinds if nested else [*kinds, "residual", "residual", "concat", "twice"]))
-    channels, _height, _width = shape
+    channels, height, width = shape
     if kind == "conv":
         return _convolution(draw, shape)
     if kind == "pool":
-        size, ceil = draw(st.integers(1, 2)), draw(st.booleans())
+        size, ceil = draw(st.integers(1, min(2, height, width))), draw(st.booleans())
         step = Step(kind, {"size": size, "stride": 2, "ceil": ceil}, draw(st.sampled_from(["module", "function"])))
         return step, _shape(step, shape)
     if kind == "average":
         adaptive = draw(st.booleans())
         settings: dict[str, Any] = {"adaptive": draw(st.integers(1, 2))} if adaptive else {
-            "size": draw(st.integers(1, 2)), "stride": 2, "ceil": draw(st.booleans()), "padding": 0,
+            "size": draw(st.integers(1, min(2, height, width))), "stride": 2, "ceil": draw(st.booleans()), "padding": 0,
             "count_include_pad": draw(st.booleans()),
         }  # fmt: skip
         if not adaptive and settings["size"] == 2:

@@ -65,9 +65,9 @@ def _window_sum(values: Tensor, size: int, adjoint: bool = False) -> Tensor:
 def _nonzero(denominators: Tensor) -> Tensor:
     """Zero denominators made infinite, so that they pass nothing on; the others as they are.
 
-    Below 1e-30 a quotient could overflow in float32, and there is no relevance worth the name.
+    Zero is what is below the dtype's normal range. A quotient that overflows is seen as such, and computed in float64.
     """
-    return torch.where(denominators.abs() < 1e-30, torch.inf, denominators)
+    return torch.where(denominators.abs() < torch.finfo(denominators.dtype).tiny, torch.inf, denominators)
 
 
 class AlphaBetaRule(AlphaBeta):

@@ -19,9 +19,14 @@ from aopc.models.outputs import warn_of
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation mode (dropout off); its modules' own modes come back afterwards."""
+    """The model in evaluation mode (dropout off); its modules' own modes come back afterwards. InputError for an
+    exported program, whose mode is fixed.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        raise InputError("an exported program has no evaluation mode: give the module that it was made of") from error
     try:
         yield model
     finally:

@@ -54,6 +54,25 @@ def test_nothing_is_computed_twice_where_float32_suffices(monkeypatch: pytest.Mo
     assert all(signal.wide is None for signal in found.values())
 
 
+@pytest.mark.parametrize("power", [10, 16, 18])
+def test_alpha_beta_does_not_depend_on_the_scale_of_activations(power: int) -> None:
+    """Without biases: denominators of 10⁻³⁶ are no zeros."""
+    torch.manual_seed(0)
+    layers = [
+        nn.Linear(192, 20, bias=False),
+        nn.ReLU(),
+        nn.Linear(20, 20, bias=False),
+        nn.ReLU(),
+        nn.Linear(20, 3, bias=False),
+    ]
+    model, x = nn.Sequential(nn.Flatten(), *layers).eval(), images(2, 8, 8)
+    expected = aopc.heatmaps(model, x, "lrp-alpha2-beta1", [0, 1])
+    for layer, scale in ((layers[0], 10.0**-power), (layers[2], 10.0**-power), (layers[4], 10.0 ** (2 * power))):
+        layer.weight.data *= scale
+    found = aopc.heatmaps(model, x, "lrp-alpha2-beta1", [0, 1])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_a_network_that_cannot_run_in_float64_says_so() -> None:
     class Single(nn.Module):
         def __init__(self) -> None:

@@ -68,10 +68,10 @@ class Plan:
     rules
         One set.
     see
-        Is given every signal that a rule made, on its way.
+        Is given every signal that a rule made, on its way, and the inputs of layers as ``values=True``.
     """
 
-    def __init__(self, graph: Graph, rules: RuleSet, see: Callable[[Tensor], None]) -> None:
+    def __init__(self, graph: Graph, rules: RuleSet, see: Callable[..., None]) -> None:
         self._graph, self._rules, self._see = graph, rules, see
         self._register: list[Callable[[], Any]] = []
         if rules.changes_nothing:
@@ -108,6 +108,9 @@ class Plan:
             raise self._graph.refusal(self._rules.name, norm.exit, why)
 
     def _at_layer(self, layer: Layer, hook: Hook) -> None:
+        if self._rules.divides:
+            self._see(layer.input, values=True)
+
         def arriving(signals: tuple[Tensor, ...]) -> None:
             hook.forward(layer, (layer.input,), None)
             hook.stored_tensors["grad_output"] = signals

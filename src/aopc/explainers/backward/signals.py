@@ -130,12 +130,12 @@ class Smallest:
     def __init__(self, count: int, *, zero: bool) -> None:
         self._zero, self._value = zero, torch.full((count,), torch.inf)
 
-    def see(self, signal: Tensor) -> None:
-        """A signal on its way, (N, …)."""
+    def see(self, signal: Tensor, *, values: bool = False) -> None:
+        """A signal on its way, (N, …), or ``values`` of the network that it is divided by."""
         largest = torch.linalg.vector_norm(signal.detach().flatten(1), torch.inf, dim=1)
         if len(largest) != len(self._value):  # images are no longer the first axis
             largest = largest.min()
-        if not self._zero:
+        if values or not self._zero:
             largest = torch.where(largest == 0, torch.inf, largest)
         self._value = torch.minimum(self._value.to(largest), largest)
 
