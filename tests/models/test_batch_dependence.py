@@ -80,9 +80,7 @@ def test_a_forward_that_looks_at_values_is_a_function_of_one_image(kind: str) ->
         np.testing.assert_allclose(other, curves[0], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "first", [lambda x: x + torch.rand_like(x), functional.dropout, lambda x: x * random.random()]
-)
+@pytest.mark.parametrize("first", [lambda x: x + torch.rand_like(x), functional.dropout, lambda x: x * random.random()])
 def test_scores_that_change_from_call_to_call_are_refused(first: Callable[[Tensor], Tensor]) -> None:
     with pytest.raises(aopc.InputError, match="differ from call to call"):
         predict(Net(first).eval(), images(2, 12, 12))
@@ -128,7 +126,9 @@ def test_networks_that_compute_each_image_by_itself_are_not_refused(kind: str, d
     assert images_share_a_batch(model, x) == (kind != "refuses NaN")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5"]
+)
 def test_torchvision_networks_are_not_refused(name: str) -> None:
     from torchvision import models
 
