@@ -39,7 +39,7 @@ class Difference:
 
 
 def difference(model: nn.Module, plan: Plan, setup: Setup, image: Tensor) -> Difference | None:
-    """The largest where it is more than rounding; ``image`` is (1, C, H, W). It takes eight full passes."""
+    """The largest where it is more than rounding; ``image`` is (1, C, H, W). It takes 7 full passes."""
     regions = probes(plan)
     images, trajectories = _tried(image, regions, plan.grid.count)
     runner = IncrementalRunner(model, plan, setup, len(trajectories), len(trajectories), len(trajectories))
