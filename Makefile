@@ -11,7 +11,7 @@ export DO_NOT_TRACK := true
 # PROFILE=paper stands for profiles/paper; without it, the offline default in this folder.
 WHERE := $(if $(PROFILE),profiles/$(PROFILE),.)
 
-.PHONY: repro plan test mutants lint pipeline ui benchmark lock clean help
+.PHONY: repro plan test fuzz mutants lint pipeline ui benchmark lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -35,6 +35,9 @@ plan: $(READY) ## say what a profile downloads, needs on disk and takes in time
 
 test: $(READY) ## run the tests
 	pytest -n auto --dist loadfile
+
+fuzz: $(READY) ## compare 5,000 random networks with full passes and float64 references
+	AOPC_FUZZ_CASES=5000 pytest -n auto tests/fuzz
 
 mutants: $(READY) ## change single places of the code: do its tests notice? COUNT=200 SEED=0 ROOMS="measures …"
 	python -m mutation $(ROOMS) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))

@@ -98,7 +98,7 @@ TARGET_MISTAKES = [
     [None, 1], np.array(["a", "b"]), torch.tensor([torch.nan, 1.0]), RAGGED,
 ]  # fmt: skip
 COUNT_MISTAKES = [0, -1, 1.5, "3", None, True, np.nan, [3], 2**80]
-NAME_MISTAKES = ["ab", ["a"], ["a", "a"], ["a", "b", "c"], 5, [[], []]]
+NAME_MISTAKES = ["abc", b"ab", ["a"], ["a", "a"], ["a", "b", "c"], 5, [[], []]]
 ARRAY_MISTAKES = [None, "abc", ["a", "b"], RAGGED, [None, 1.0], [1 + 2j, 3.0], object(), {"a": 1}]
 CURVE_MISTAKES = [
     *ARRAY_MISTAKES,

@@ -139,9 +139,8 @@ def _positions(m: Does, x: Tensor) -> Tensor:
 
 
 def _masked(m: Does, x: Tensor) -> Tensor:
-    height, width = x.shape[-2:]
     y = x * 1
-    y.mul_((torch.arange(width) > 2).to(x.dtype))
+    y.mul_((torch.arange(x.shape[-1]) > 2).to(x.dtype))
     return y
 
 
@@ -197,7 +196,6 @@ PLAIN: dict[str, Callable[[Draw, int], nn.Module]] = {
     "filled": lambda d, c: Does(_filled),
     "in place late": lambda d, c: Does(_late, _same(c), _same(c)),
     "patched": _circular,
-    "subclass": lambda d, c: nn.Sequential(nn.Conv2d(c, 4, 1)),
     "overridden": _overridden,
     "hooked": _hooked,
     "counter": lambda d, c: Does(_counted),

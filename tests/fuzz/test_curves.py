@@ -74,13 +74,13 @@ def test_networks_that_look_at_values_get_images_one_at_a_time(case: Described) 
 @_cases(0.15)
 @given(case=networks(REFUSED))
 def test_scores_that_depend_on_the_batch_are_refused(case: Described) -> None:
-    assume(set(case.steps) & (set(REFUSED) - {"subclass"}))
+    assume(set(case.steps) & set(REFUSED))
     # Whatever else it is made of, its curves are the same for every batch, or there are none.
     try:
         found = _curves(case)
     except aopc.InputError as error:
-        assert str(error).startswith(("the scores of an image depend on", "the scores of an image differ"))
-        assert "\n" not in str(error)
+        if not str(error).startswith("the scores of an image "):
+            raise
         return
     np.testing.assert_allclose(
         found, _curves(case, incremental=False, batch_size=1), rtol=1e-4, atol=1e-4 * np.abs(found).max()

@@ -87,7 +87,7 @@ def as_names(name: str, values: Any, count: int) -> tuple[str, ...]:
         found = tuple(map(str, values))
     except TypeError:
         raise InputError(f"{name} must be {count} different names; got {shown(values)}") from None
-    if isinstance(values, str | bytes) or len(found) != count or len(set(found)) != count:
+    if isinstance(values, bytes) or len(found) != count or len(set(found)) != count:
         got = shown(values) if isinstance(values, str | bytes) else f"{len(found)}, {len(set(found))} of them different"
         raise InputError(f"{name} must be {count} different names; got {got}")
     return found

@@ -95,8 +95,8 @@ class Runners:
     def _holds(self, plan: Plan, image: Tensor) -> bool:
         """Whether windows hold what full passes do, once a network and what it is planned for."""
         setup = self._setup
-        key = tuple(image.shape), image.dtype, image.device, plan.grid.size, len(plan.variants)
-        key = *key, setup.dropout_seed is not None, setup.protocol.dtype
+        planned = plan.grid.size, len(plan.variants), setup.dropout_seed is not None, setup.protocol.dtype
+        key = tuple(image.shape), image.dtype, image.device, planned
 
         def verified() -> bool:
             try:

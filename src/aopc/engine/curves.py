@@ -224,8 +224,8 @@ def _range(given: ValueRange | str | tuple[Any, Any] | None, channels: int) -> V
         given = PREPROCESSINGS[given].value_range
     elif not isinstance(given, ValueRange):
         try:
-            low, high = (np.atleast_1d(np.asarray(end, dtype=np.float64)) for end in given)
-            given = ValueRange(tuple(low.tolist()), tuple(high.tolist()))
+            low, high = (np.asarray(end, dtype=np.float64).ravel().tolist() for end in given)
+            given = ValueRange(tuple(low), tuple(high))
         except (TypeError, ValueError) as error:
             raise InputError(
                 "value_range must be the name of a preprocessing, (low, high) or a ValueRange, low below high; got"

@@ -26,7 +26,7 @@ def structure_of(model: nn.Module) -> Hashable:
 
     It changes with whatever a forward pass keeps in the modules, such as a counter.
     """
-    return tuple((name, _settings(vars(module)), type(module)) for name, module in model.named_modules())
+    return tuple((name, _settings(vars(module)), id(type(module))) for name, module in model.named_modules())
 
 
 def _settings(values: dict[str, Any]) -> Hashable:
@@ -44,7 +44,7 @@ def _setting(value: Any) -> Hashable:
         return type(value), len(value), tuple(map(_setting, value)) if len(value) < 20 else None
     if callable(value) and not isinstance(value, type | nn.Module):
         return id(getattr(value, "__func__", value))
-    return type(value)
+    return id(type(value))
 
 
 class Findings(Generic[_T]):

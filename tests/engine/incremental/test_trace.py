@@ -1,11 +1,14 @@
 """What torch.fx cannot follow, or must not, is computed in full."""
 
 import logging
+import types
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from both_ways import both
 from conftest import images, small_network
@@ -72,3 +75,83 @@ def test_maps_changed_in_place_behind_the_back_of_others_are_not_windowed(
         found, expected = both(model, x)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert "changes in place" in caplog.text
+
+
+class Behaves(nn.Module):
+    """A convolution, and what follows it."""
+
+    def __init__(self, follows: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 3)
+        self.follows, self.mask, self.calls = follows, functional.pad(torch.ones(1, 1, 12, 12), (6,) * 4), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.follows(self, self.conv(x)).mean((2, 3)))
+
+
+def _in_place(net: nn.Module, y: torch.Tensor) -> torch.Tensor:
+    y.mul_(net.mask)
+    return y
+
+
+def _through_a_view(net: nn.Module, y: torch.Tensor) -> torch.Tensor:
+    same = y.unsqueeze(1)
+    y.relu_()
+    return y + same.squeeze(1)
+
+
+def _guarded(net: nn.Module, y: torch.Tensor) -> torch.Tensor:
+    return y.flip(2) if isinstance(y, torch.Tensor) else y
+
+
+def _counted(net: nn.Module, y: torch.Tensor) -> torch.Tensor:
+    net.calls += 1
+    return y
+
+
+def _typed(net: nn.Module, y: torch.Tensor) -> torch.Tensor:
+    return y if type(y).__name__ == "Proxy" else 2 * y
+
+
+@pytest.mark.parametrize(
+    ("follows", "said"),
+    [
+        (_in_place, "changes in place"),
+        (_through_a_view, "changes in place"),
+        (_guarded, "where its trace has"),
+        (_typed, "where its trace has"),
+        (_counted, "changes what it keeps"),
+        (lambda net, y: y + 0 * torch.rand_like(y), "draws random numbers"),
+        (lambda net, y: y.logits if hasattr(y, "logits") else y, "traced forward pass fails"),
+    ],
+)
+def test_what_tracing_bakes_in_is_seen_and_computed_in_full(
+    follows: Callable[[nn.Module, torch.Tensor], torch.Tensor], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(0)
+    model, x = Behaves(follows).eval(), images(3, 24, 24)
+    x[1:] *= 5
+    with caplog.at_level(logging.WARNING, "aopc"):
+        found, expected = both(model, x, batch_size=2)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert said in caplog.text
+
+
+def test_a_layer_is_what_its_operators_are_not_what_it_is_called() -> None:
+    """A patched convolution, an activation with another forward, a functional one: all as full passes have them."""
+
+    def tiled(self: nn.Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return functional.conv2d(functional.pad(x, (1,) * 4, mode="circular"), weight, bias)
+
+    torch.manual_seed(0)
+    patched, centred, strided = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)
+    patched._conv_forward = types.MethodType(tiled, patched)
+    centred.forward = lambda x: x - x.mean((2, 3), keepdim=True)
+    strided.forward = lambda x: functional.conv2d(x, strided.weight, None, 2)
+    head = nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)
+    for layer in (patched, nn.Sequential(nn.Conv2d(3, 4, 3), centred), nn.Sequential(nn.Conv2d(3, 4, 3), strided)):
+        model, x = nn.Sequential(layer, nn.ReLU(), nn.Conv2d(4, 4, 3), *head).eval(), images(3, 24, 24)
+        with torch.no_grad():
+            model(x)
+        found, expected = both(model, x, region_size=2)
+        np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -145,7 +145,8 @@ def require_no_aliases(found: Traced, windowed: Sequence[fx.Node]) -> None:
     """UntraceableError if a step reads what another one than its source made of a windowed map, by changing it in
     place: windows are handed from step to step as the graph says.
     """
-    kept, first = set(windowed), 0
+    kept = {v.memory for node in windowed for v in tree_leaves(found.values[node]) if isinstance(v, Value)}
+    first = 0
     for node, operations in found.operations.items():
         given = [(s, v) for s in node.all_input_nodes for v in tree_leaves(found.values[s]) if isinstance(v, Value)]
         for value in (v for operation in operations for v in operation.inputs):
@@ -154,8 +155,7 @@ def require_no_aliases(found: Traced, windowed: Sequence[fx.Node]) -> None:
             sources = [(s, v) for s, v in given if v.memory == value.memory]
             if not sources:
                 raise UntraceableError(f"its step {node.name} reads what no other one hands to it")
-            changed = all(v.version != value.version for _, v in sources)
-            if changed and any(s in kept for s, _ in sources):
+            if value.memory in kept and all(v.version != value.version for _, v in sources):
                 raise UntraceableError(
                     f"a step changes in place what its step {sources[0][0].name} gives to others too"
                 )

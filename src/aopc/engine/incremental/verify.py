@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class Difference:
 
 
 def difference(model: nn.Module, plan: Plan, setup: Setup, image: Tensor) -> Difference | None:
-    """The largest where it is more than rounding; ``image`` is (1, C, H, W). It takes eight full passes."""
+    """The largest where it is more than rounding; ``image`` is (1, C, H, W). It takes 7 full passes."""
     regions = probes(plan)
     images, trajectories = _tried(image, regions, plan.grid.count)
     runner = IncrementalRunner(model, plan, setup, len(trajectories), len(trajectories), len(trajectories))
@@ -110,13 +111,15 @@ def unwritten_memory_is_nan(device: torch.device) -> Iterator[None]:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    # A property of the module, which type stubs do not know.
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.use_deterministic_algorithms(True, warn_only=True)
-            torch.utils.deterministic.fill_uninitialized_memory = True
+            memory.fill_uninitialized_memory = True
             yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
