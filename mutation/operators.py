@@ -207,10 +207,12 @@ def operators() -> list[Operator]:
 
 
 def says_nothing(node: Any) -> bool:
-    """Whether a node is of an annotation, an error's message or a guard, whose change no number can show."""
+    """Whether no number can show a node's change: of annotations, messages of errors, guards, and the marks of
+    keyword-only parameters.
+    """
     while node.parent is not None:
         above = node.parent
-        if _is_guard(above):
+        if _is_guard(above) or (above.type == "parameters" and node.type == "operator"):
             return True
         if above.type == "raise_stmt" or (above.type == "annassign" and node is above.children[1]):
             return True

@@ -204,6 +204,7 @@ def test_two_images_a_side_are_needed(first: list[float], second: list[float]) -
     found = difference_reading("x", first, second, seed=0)
     assert (found.p_for, found.p_against) == (1.0, 1.0)
     assert np.isnan((found.low, found.high, found.effect_size)).all()
+    assert (found.what, found.bound, found.side) == ("x", 0.0, "above")
     assert found.n == len(first) + len(second)
     known = np.mean(first) - np.mean(second) if first else np.nan
     assert found.estimate == pytest.approx(known, nan_ok=True)
