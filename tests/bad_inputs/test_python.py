@@ -146,7 +146,7 @@ CASES: list[tuple[Call, dict[str, Any]]] = [
     *each(curves, "order", ["most", 5, [], b"morf"]),
     *each(curves, "protocol", ["samek2016", {}, 5, aopc.Protocol]),
     *each(curves, "partition", ["grid", 5, np.zeros((8, 8)), aopc.Grid(7, 7, 2), aopc.Grid]),
-    *each(curves, "value_range", [(0, 1), 5, "0,1", aopc.ValueRange((0.0,), (1.0,)), aopc.ValueRange((0.0,) * 2, (1.0,) * 2)]),
+    *each(curves, "value_range", [(1, 0), (0, 1, 2), 5, "0,1", aopc.ValueRange((0.0,) * 2, (1.0,) * 2)]),
     *each(curves, "image_ids", NAME_MISTAKES),
     *each(maps, "image_ids", NAME_MISTAKES),
     *[(call, {"batch_size": value}) for call in (curves, maps, scores) for value in (0, -1, 1.5, "3", True)],

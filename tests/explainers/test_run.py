@@ -23,7 +23,7 @@ def test_targets_default_to_the_predicted_classes(network: nn.Sequential) -> Non
 @pytest.mark.parametrize("targets", [[0, 3], [-1, 0]])
 @pytest.mark.parametrize("name", ["sensitivity-l2", "lrp-epsilon-100"])
 def test_targets_must_be_classes(network: nn.Sequential, name: str, targets: list[int]) -> None:
-    with pytest.raises(aopc.InputError, match="classes from 0 to 2"):
+    with pytest.raises(aopc.InputError, match="must be classes"):
         aopc.heatmaps(network, images(2, 13, 13), name, targets)
 
 

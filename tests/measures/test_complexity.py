@@ -116,7 +116,7 @@ def test_complexity_counts_zero_and_nonfinite_heatmaps() -> None:
 
 @pytest.mark.parametrize("bad", [[1.0, 2.0], [[[1.0, 2.0]]], [[]], [[np.inf, 0.0]], [[-np.inf, 0.0]]], ids=str)
 def test_what_is_no_heatmap_is_refused(bad: list) -> None:
-    with pytest.raises(aopc.InputError, match=r"of shape \(H, W\)"):
+    with pytest.raises(aopc.InputError, match="a heatmap must be"):
         render(bad)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from aopc.base.errors import InputError
+from aopc.base.machine import is_out_of_memory
 from aopc.base.notices import say_once
 from aopc.models.operators import Operators, recorded
 from aopc.models.structure import Findings, isolated
@@ -71,8 +72,8 @@ def can_share_a_batch(model: nn.Module, image: Tensor, scores: Scores) -> bool:
     together = _together(model, key, tried)
     if not together:
         say_once(
-            "images go through this network one at a time: its forward pass looks at their values, and may decide"
-            " otherwise for a batch than for an image"
+            "images go through this network one at a time: its forward pass takes no two of them, or looks at their"
+            " values, and may decide otherwise for a batch than for an image"
         )
     return together
 
@@ -87,10 +88,18 @@ class _Trial:
         seen = self._seen()
         reads = seen is not None and bool(seen.reads)
         batch = self._image if reads else self._pair
-        first = self._scores(batch)
+        alone = reads
+        try:
+            first = self._scores(batch)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            # A network may be written for one image; if it is at fault itself, this pass says so.
+            alone, batch = True, self._image
+            first = self._scores(batch)
         for _ in range(_DRAWS if seen is not None and seen.random else 1):
             self._require(self._scores(batch), first, _SAME, _CALLS)
-        if reads:
+        if alone:
             return False
         own = first[:1]
         for companion, name in self._companions(seen):

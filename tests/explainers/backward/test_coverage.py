@@ -210,7 +210,8 @@ def assigned(m: Written, x: Tensor) -> Tensor:
 
 def hooked(m: Written, x: Tensor) -> Tensor:
     y = m.a(x)
-    y.register_hook(lambda gradient: 2 * gradient)
+    if y.requires_grad:
+        y.register_hook(lambda gradient: 2 * gradient)
     return m.head(m.b(y).flatten(1))
 
 
@@ -247,13 +248,13 @@ REFUSED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     "hook": (hooked, "'register_hook'"),
     "weights from the image": (
         lambda m, x: m.head(F.conv2d(m.a(x), x.mean(0)[None, :, :1, :1].repeat(4, 2, 1, 1)[:, :4], padding=0).flatten(1)),
-        "parameters depend on the image",
+        "depend on the other images",
     ),
     "absolute": (lambda m, x: m.head(m.a(x).abs().flatten(1)), "'abs'"),
     "square": (lambda m, x: m.head((m.a(x) ** 2).flatten(1)), "'pow'|'__pow__'"),
     "layer norm": (lambda m, x: m.head(F.layer_norm(m.a(x), (4, 6, 6)).flatten(1)), "'layer_norm'"),
-    "batch's own statistics": (lambda m, x: m.head(F.batch_norm(m.a(x), None, None, training=True).flatten(1)), "'batch_norm'"),
-    "sum over the batch": (lambda m, x: plain(m, x + 0 * x.sum(0, keepdim=True)), "'sum'"),
+    "batch's own statistics": (lambda m, x: m.head(F.batch_norm(m.a(x), None, None, training=True).flatten(1)), "depend on the other images"),
+    "sum over the batch": (lambda m, x: plain(m, x + 0 * x.sum(0, keepdim=True)), "depend on the other images"),
     "maximum of two": (lambda m, x: m.head(torch.maximum(m.a(x), -m.a(x)).flatten(1)), "'maximum'"),
     "rounded": (lambda m, x: plain(m, (m.a(x)[:, :3] * 8).div(2, rounding_mode="floor")), "'div'"),
 }  # fmt: skip

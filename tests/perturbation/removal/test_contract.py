@@ -6,7 +6,7 @@ import pytest
 import aopc
 from aopc.base.random import Stream
 from aopc.perturbation.removal import REMOVALS, removal_named
-from aopc.perturbation.removal.contract import Imputer, checked_shape
+from aopc.perturbation.removal.contract import Imputer, checked
 from aopc.perturbation.value_range import Image, ValueRange
 
 RANGE = ValueRange((0.0, 0.0), (1.0, 1.0))
@@ -43,7 +43,10 @@ def test_other_shapes_are_refused() -> None:
     with pytest.raises(aopc.InputError, match=r"must return an image of shape \(2, 2, 3\); it returned \(2, 3\)"):
         grey(IMAGE, REMOVED, RANGE, Stream(0, "x"))
     other = np.zeros((2, 2, 3))
-    assert checked_shape(other, IMAGE) is other
+    found = checked(other, IMAGE)
+    assert found.dtype == np.float32
+    assert found is not other
+    np.testing.assert_array_equal(found, other)
 
 
 def test_removals_are_found_by_name_by_path_or_as_they_are() -> None:

@@ -131,7 +131,9 @@ def share_reading(what: str, flags: ArrayLike, *, bound: float) -> Reading:
 
     The interval is Clopper and Pearson's. Of no image nothing is decided.
     """
-    found = as_array("flags", flags, "images", kinds="b")
+    found = as_array("flags", flags, kinds="b")
+    if found.ndim != 1:
+        raise InputError(f"flags must have one value an image; got shape {found.shape}")
     as_number("bound", bound, 0, 1)
     count, n = int(found.sum()), len(found)
     if not n:
