@@ -81,10 +81,10 @@ def test_what_the_settings_name_too_is_built(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("content", [b"", b"no network", b"PK\3\4" + bytes(100)])
 def test_what_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "net.pt").write_bytes(content)
-    with pytest.raises(InputError, match="is no network that this program stored|is damaged"):
+    with pytest.raises(InputError, match=r"is no network that this program stored|is damaged"):
         stored_network(tmp_path / "net.pt")
     torch.save({"architecture": "digit-lenet"}, tmp_path / "net.pt")
-    with pytest.raises(InputError, match="is no network that this program stored|is damaged"):
+    with pytest.raises(InputError, match=r"is no network that this program stored|is damaged"):
         stored_network(tmp_path / "net.pt")
     stored(tmp_path / "net.pt", "digit-lenet")
     with pytest.raises(InputError, match="does not fit its architecture digit-lenet"):

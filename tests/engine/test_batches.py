@@ -69,5 +69,5 @@ def test_other_errors_are_not_taken_for_missing_memory() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("no such thing")
 
-    with pytest.raises(RuntimeError, match="no such thing"):
+    with pytest.raises(aopc.InputError, match="no such thing"):
         aopc.perturbation_curves(Fails(), images(1, 8, 8), images(1, 8, 8).sum(1), [0], region_size=2, steps=2)

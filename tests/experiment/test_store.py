@@ -146,8 +146,8 @@ def curves(ids: tuple[str, ...], seed: int) -> Curves:
 def test_curves_come_back_from_their_tables(tmp_path: Path) -> None:
     """Of several orders with different numbers of trajectories, from one file or from parts."""
     first, second = ("a", "b"), ("c",)
-    random = replace(curves(first, 3), logits=np.ones((2, 6, 4), np.float32))
-    random = replace(random, probabilities=random.logits)
+    scores = np.ones((2, 6, 4), np.float32)
+    random = replace(curves(first, 3), logits=scores, probabilities=scores)
     whole = {"morf": curves(first, 0), "lerf": curves(first, 1), "random": random}
     write_table(tmp_path / "1.parquet", curve_columns(whole), {})
     found = read_curves(tmp_path / "1.parquet")

@@ -214,7 +214,7 @@ def test_a_network_keeps_what_its_outputs_are(tmp_path: Path) -> None:
     save_network(tmp_path / "n.pt", network, layout)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent))
-        stored = stored_network(tmp_path / "n.pt")
+        stored = stored_network(tmp_path / "n.pt", "test_outputs:softmax_network")
     x = torch.rand(3, 1, 2, 2)
     torch.testing.assert_close(stored.model(x), network.model(x), rtol=0, atol=0)
     assert stored.output == "probabilities"

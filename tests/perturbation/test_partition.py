@@ -90,7 +90,7 @@ def test_labels_of_every_integer_type_are_taken(dtype: type) -> None:
     ids=str,
 )
 def test_what_is_no_label_map_is_refused(labels: object) -> None:
-    with pytest.raises(aopc.InputError, match="numbered from 0 without a gap|must be numbers") as caught:
+    with pytest.raises(aopc.InputError, match=r"numbered from 0 without a gap|must be numbers") as caught:
         LabelMap(np.array(labels))
     assert "\n" not in str(caught.value)
 

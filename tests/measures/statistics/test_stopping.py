@@ -55,7 +55,7 @@ def test_the_rule_waits_for_the_widest_and_leaves_nan_out() -> None:
     assert rule.half_widths(holes)[0] == pytest.approx(rule.half_widths(narrow[5:, None])[0])
     assert not rule.is_met(np.full((80, 1), np.nan))
     assert not rule.is_met(np.where(np.arange(80) < 2, 1.0, np.nan)[:, None])
-    with pytest.raises(aopc.InputError, match="positive number|must be a number"):
+    with pytest.raises(aopc.InputError, match=r"positive number|must be a number"):
         StoppingRule(0.0)
 
 
@@ -100,7 +100,7 @@ def test_the_rule_is_met_at_the_least_number_and_at_the_tolerance() -> None:
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, np.inf, np.nan])
 def test_impossible_tolerances_are_said(tolerance: float) -> None:
-    with pytest.raises(aopc.InputError, match="positive number|must be a number"):
+    with pytest.raises(aopc.InputError, match=r"positive number|must be a number"):
         StoppingRule(tolerance)
 
 
