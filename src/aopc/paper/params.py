@@ -14,7 +14,6 @@ from ruamel.yaml import YAML
 from aopc.base.checked import Count, Text, checked, validated
 from aopc.base.errors import InputError
 from aopc.base.names import nearest, require_known, require_known_or_dotted, require_safe_name, resolve
-from aopc.base.text import shown
 from aopc.data.sources import DOWNLOADS, SOURCES, SPLITS
 from aopc.explainers.registry import EXPLAINERS, FURTHER
 from aopc.measures.complexity import RENDERINGS
@@ -312,8 +311,6 @@ class _Check:
             self.problems.append(f"params.yaml: explainers lacks {RANDOM}, which all are compared with")
         elif len(set(names)) == 1:
             self.problems.append(f"params.yaml: explainers must name one beside {RANDOM}")
-        for name in dict.fromkeys(n for n in names if list(names).count(n) > 1):
-            self.problems.append(f"params.yaml: explainers names {shown(name)} twice")
 
     def references(self, settings: Settings) -> None:
         """What one section names in another must be there."""
