@@ -173,8 +173,9 @@ def test_damaged_files_are_refused_by_who_reads_them_and_made_again_by_repro(rep
     np.save(maps[0], np.load(maps[0])[::-1].copy())
     shutil.copy(data / "heatmaps" / "digits" / "random" / "heatmaps.npy", maps[1])
     flip(data / "curves" / "digits" / "sensitivity-l2.parquet")
-    control = data / "controls" / "digits" / "lerf" / "sensitivity-l2.parquet"
-    control.write_bytes(control.read_bytes()[:-9])
+    # All of a condition: computed together they are the same to the byte, one alone to rounding.
+    for control in (data / "controls" / "digits" / "lerf").iterdir():
+        control.write_bytes(control.read_bytes()[:-9])
     for name in ("panels/digits/logits.npy", "complexity/digits.parquet", "networks/digits/lenet.pt"):
         flip(data / name)
     for stage, file, makes in (
@@ -218,7 +219,7 @@ def test_a_stage_by_hand_gives_the_same_and_says_errors(repository: Path) -> Non
     other = repository / "data" / "heatmaps" / "digits" / "sensitivity-l2" / "heatmaps.npy"
     expected, kept = target.read_bytes(), other.stat().st_mtime_ns
     target.unlink()
-    done = execute(repository, *STAGE, "explain", "digits", AOPC_WARM="0")
+    done = execute(repository, *STAGE, "explain", "digits")
     assert done.returncode == 0, done.stderr
     assert target.read_bytes() == expected
     assert other.stat().st_mtime_ns == kept
