@@ -14,6 +14,13 @@ settings.register_profile("reproducible", derandomize=True)
 settings.load_profile("reproducible")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip = pytest.mark.skip(reason="AOPC_WHOLE_PIPELINES is not set: minutes of whole pipelines, which CI runs")
+    for item in items:
+        if item.get_closest_marker("whole_pipelines") and not os.environ.get("AOPC_WHOLE_PIPELINES"):
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Real images and trained networks; see CONTRIBUTING.md."""

@@ -128,6 +128,7 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     assert {"git_commit", "cpu", "torch"} <= set(curves.data.tags)
 
 
+@pytest.mark.whole_pipelines
 def test_a_variant_is_marked_and_logged_where_it_stays(repository: Path) -> None:
     """An experiment in a folder that DVC deletes afterwards leaves its runs in the checkout, and nothing else there."""
     for command in (["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "results"]):
@@ -165,6 +166,7 @@ def write_array_in(repository: Path, path: Path, values: np.ndarray) -> None:
         write_array(path.relative_to(repository), values)
 
 
+@pytest.mark.whole_pipelines
 def test_damaged_files_are_refused_by_who_reads_them_and_made_again_by_repro(repository: Path) -> None:
     """Reversed, flipped, cut off, exchanged; one plain `dvc repro` leads back to the same bytes."""
     ran(execute(repository, "dvc", "repro"))
