@@ -15,7 +15,7 @@ settings.load_profile("reproducible")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    skip = pytest.mark.skip(reason="AOPC_WHOLE_PIPELINES is not set: minutes of whole pipelines, which CI runs")
+    skip = pytest.mark.skip(reason="AOPC_WHOLE_PIPELINES is not set: these are minutes of whole pipelines")
     for item in items:
         if item.get_closest_marker("whole_pipelines") and not os.environ.get("AOPC_WHOLE_PIPELINES"):
             item.add_marker(skip)
