@@ -1,6 +1,8 @@
 """What several tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("whole_pipelines") and not os.environ.get("AOPC_WHOLE_PIPELINES"):
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _forgets_modules_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test wrote and imported is not the next test's module of that name."""
+    before, folder = set(sys.modules), str(tmp_path_factory.getbasetemp())
+    yield
+    for name in set(sys.modules) - before:
+        places = (getattr(sys.modules[name], "__file__", None), *getattr(sys.modules[name], "__path__", ()))
+        if any(folder in str(place) for place in places):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")
