@@ -59,6 +59,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     *each("datasets.new", [{"source": "sun397", "test": {"archive": {"name": value}}} for value in ("../../x", "/etc/passwd", "a/b", "..", "", None, 5)], "name in the archive"),
     *each("datasets.new", [{"source": "sun397", "test": {"archive": value}} for value in (5, "x", [1])], "archive"),
     *each("datasets.new", [{"source": "sun397", "test": {"archive": {"urls": value}}} for value in (5, "ftp://a", "file:///etc/passwd", [None], "javascript:x")], "http or https"),
+    *each("datasets.new", [{"source": "sun397", "test": {"archive": {"urls": [value]}}} for value in ("https://me:pass@host/x", "https://token@host/x", "https://host/x?a=1&access_token=2", "https://host/x?X-Amz-Signature=3")], "would be published with dvc.lock"),
     *each("datasets.new", [{"source": "sun397", "test": {"archive": {"checksum": value}}} for value in (5, "md5:0", "crc32:00000000")], "a checksum is"),
     *each("datasets.new", [{"source": "sun397", "test": {"archive": {"size": value}}} for value in (0, -1, "5", 1.5, True)], "size must be"),
     *each("datasets.new", [{"source": "sun397", "test": {"archive": {"url": "http://a"}}}], "did you mean 'urls'"),

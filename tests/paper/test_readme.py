@@ -1,6 +1,7 @@
 """The README's table of results."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -49,3 +50,14 @@ def test_readme_without_marks_is_said() -> None:
     assert with_results(f"a\n{BEGIN}old\n{END}b\n", "new\n") == f"a\n{BEGIN}new\n{END}b\n"
     with pytest.raises(InputError, match="lacks the marks"):
         with_results("no marks", "table")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md"])
+def test_what_a_page_points_to_is_there(page: str) -> None:
+    """Paths in backticks that begin with a folder of the repository, and links."""
+    text, top = (ROOT / page).read_text(), {p.name for p in ROOT.iterdir() if p.is_dir()}
+    named = [n for n in re.findall(r"`([\w.-]+/[\w./-]+)`", text) if n.partition("/")[0] in top - {"data", "results"}]
+    linked = [(ROOT / page).parent / n for n in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)]
+    made = ("reports/index.html",)  # by the pipeline
+    missing = [str(p) for p in [*(ROOT / n for n in named if n not in made), *linked] if not p.exists()]
+    assert missing == []

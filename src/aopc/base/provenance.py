@@ -53,12 +53,15 @@ def code_hash(module: str) -> str:
     return digest.hexdigest()
 
 
-def metadata(parameters: Mapping[str, Any], module: str) -> dict[str, Any]:
+def metadata(parameters: Mapping[str, Any], module: str, *names: object) -> dict[str, Any]:
     """What every result file says about itself: its parameters, and the code of the ``module`` that computed it.
 
-    Secrets of addresses are left out: these files are shared.
+    Of the dotted paths among ``names`` it has the hashes of their code as ``own``. Secrets of addresses are left out:
+    these files are shared.
     """
-    return {"parameters": without_secrets(dict(parameters)), "code": code_hash(module)}
+    found = {"parameters": without_secrets(dict(parameters)), "code": code_hash(module)}
+    own = {str(name): hash for name in names if (hash := source_hash(name)) is not None}
+    return found | ({"own": own} if own else {})
 
 
 def identity_hash(content: Mapping[str, Any], module: str) -> str:

@@ -11,6 +11,9 @@ _ADDRESS = re.compile(r"://\S+")
 #: What follows an address, or a part of one: a signature or a token as often as not.
 _QUERY = re.compile(r"[?#][^\s=?#]+=\S*")
 
+#: A setting in an address that gives access.
+_SECRET = re.compile(r"(?i)[?#&;][^=&;]*(key|token|secret|signature|sig|auth|passw|pwd|credential|session)[^=&;]*=.")
+
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 80, 80, 40
 
@@ -43,6 +46,21 @@ def shown(value: Any) -> str:
     if isinstance(shape, tuple):
         return f"{type(value).__name__} of shape {tuple(shape)}"
     return one_line(_SHORT.repr(value))
+
+
+def carries_secret(text: str) -> bool:
+    """Whether an address in a text has a name before its host, or a setting that is called like a secret.
+
+    Examples
+    --------
+    >>> carries_secret("https://me:pass@host/x"), carries_secret("http://host/x?X-Amz-Signature=0")
+    (True, True)
+    >>> carries_secret("https://host/x?download=1")
+    False
+    """
+    return any(
+        "@" in re.split("[/?#]", found[0][3:])[0] or _SECRET.search(found[0]) for found in _ADDRESS.finditer(text)
+    )
 
 
 def without_secrets(value: Any) -> Any:

@@ -15,15 +15,19 @@ _OF_ONE |= {"curves": "perturbation", "controls": "controls"}
 _OF_ALL = {"panels": "predict", "complexity": "complexity", "digits": "digits", "checkpoints": "checkpoints"}
 
 
-def how_to_make(path: PurePath) -> str:
-    """The commands that make a file of the pipeline again, nothing for another file."""
+def stage_of(path: PurePath) -> str:
+    """The stage that writes a file of the pipeline, as DVC names it; nothing for another file."""
     match path.parts:
         case ("data", folder, item, *_) if folder in _OF_ONE:
-            stage = f"{_OF_ONE[folder]}@{item}"
+            return f"{_OF_ONE[folder]}@{item}"
         case ("data", folder, *_) if folder in _OF_ALL:
-            stage = _OF_ALL[folder]
+            return _OF_ALL[folder]
         case ("reports", name, *_):
-            stage = "figures" if name in ("figures", "results.md") else "claims"
-        case _:
-            return ""
-    return f"dvc repro --force --single-item {stage} && dvc repro"
+            return "figures" if name in ("figures", "results.md") else "claims"
+    return ""
+
+
+def how_to_make(*paths: PurePath) -> str:
+    """The commands that make files of the pipeline again, nothing for other files."""
+    stages = list(dict.fromkeys(stage for path in paths if (stage := stage_of(path))))
+    return f"dvc repro --force --single-item {' '.join(stages)} && dvc repro" if stages else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def read_measured(settings: "Settings") -> Measured:
         explainers=explainers,
         seed=settings.seed,
         summaries={p.name: _summary(p, explainers, settings.seed) for p in panels},
-        controls={p.name: _controls(p) for p in panels},
+        controls={p.name: _controls(p, explainers) for p in panels},
         conservation={p.name: _conservation(p, explainers) for p in panels},
         truth={p.name: _truth(p, explainers) for p in panels},
         trainings={name: _training(name, own.title) for name, own in settings.checkpoints.items()},
@@ -91,16 +92,23 @@ def read_measured(settings: "Settings") -> Measured:
 
 
 def _summary(panel: Panel, explainers: Sequence[str], seed: int) -> Summary:
-    for file, maps in ((panel.curves_file(e), panel.heatmaps_file(e)) for e in explainers):
-        if origin_of(file)["heatmaps"] != digest_of(maps):
-            raise DamagedError(file, f"is not of the heatmaps in {maps}")
+    for explainer in explainers:
+        _require_of(panel, explainer, panel.curves_file(explainer))
     curves = {e: read_curves(panel.curves_file(e)) for e in explainers}
     return Summary(panel.name, curves, read_table(DATA / "complexity" / f"{panel.name}.parquet"), seed)
 
 
-def _controls(panel: Panel) -> Controls:
+def _require_of(panel: Panel, explainer: str, file: Path) -> None:
+    """A DamagedError unless curves are of the panel's heatmaps of the explainer."""
+    if origin_of(file).get("heatmaps") != digest_of(maps := panel.heatmaps_file(explainer)):
+        raise DamagedError(file, f"is not of the heatmaps in {maps}")
+
+
+def _controls(panel: Panel, explainers: Sequence[str]) -> Controls:
     conditions = [c for c in sorted(panel.control_file("", "").parent.iterdir()) if any(c.glob("*.parquet"))]
     files = {condition.name: sorted(condition.glob("*.parquet")) for condition in conditions}
+    for file in (f for found in files.values() for f in found if f.stem in explainers and f.stem != RANDOM):
+        _require_of(panel, file.stem, file)
     return {name: {f.stem: next(iter(read_curves(f).values())) for f in found} for name, found in files.items()}
 
 

@@ -33,7 +33,7 @@ def on_predictions(run: "StageRun", name: str, accuracy: float | None, images: i
 def on_heatmaps(run: "StageRun", panel: Panel, explainer: str, ids: Sequence[str], module: str) -> dict[str, Any]:
     """Their origin, and the images whose heatmaps rank nothing, which is also said."""
     maps = panel.heatmaps(explainer)
-    about: dict[str, Any] = metadata({"panel": panel.name, "explainer": explainer}, module)
+    about: dict[str, Any] = metadata({"panel": panel.name, "explainer": explainer}, module, explainer)
     unusable = {"zero": zero_heatmaps(maps), "nonfinite": ~np.isfinite(maps).all(axis=(1, 2))}
     for kind, flags in unusable.items():
         about[kind] = [ids[int(i)] for i in np.flatnonzero(flags)]

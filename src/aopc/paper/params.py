@@ -1,7 +1,7 @@
 """params.yaml, read and checked as a whole."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import Parameter, signature
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from aopc.base.checked import Count, Text, checked, validated
 from aopc.base.errors import InputError
 from aopc.base.names import nearest, require_known, require_known_or_dotted, require_safe_name, resolve
+from aopc.base.text import carries_secret
 from aopc.data.sources import DOWNLOADS, SOURCES, SPLITS
 from aopc.explainers.registry import EXPLAINERS, FURTHER
 from aopc.measures.complexity import RENDERINGS
@@ -76,6 +77,18 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     return params
 
 
+def _secrets(held: Any, key: str = "") -> Iterator[str]:
+    """What is wrong with addresses: dvc.lock and MLflow's runs, which are shared, hold what stands here."""
+    for name, value in held.items() if isinstance(held, dict) else enumerate(held):
+        if isinstance(value, str) and carries_secret(value):
+            yield (
+                f"params.yaml: {key}{name}: a name, a password or a token in an address would be published with"
+                " dvc.lock: put them into ~/.netrc, or put the file into the folder of downloads"
+            )
+        elif isinstance(value, dict | list):
+            yield from _secrets(value, f"{key}{name}.")
+
+
 def _require_bounded(params: Any) -> None:
     """Aliases make a short file large without bound, or endless."""
     waiting, count = [(params, 0)], 0
@@ -102,6 +115,7 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
         With a line for each mistake: its key, what was expected, and the nearest known name.
     """
     check = _Check()
+    check.problems += _secrets(params)
     top = check.top(params)
     seed = top.get("seed", 0)
     datasets = check.each("datasets", top.get("datasets", {}), _dataset, seed)

@@ -54,7 +54,8 @@ def follow(
             maps.append(np.concatenate(parts)[:SHOWN])
         correct.append(_classes(network, test, 1000) == test.labels)
     out, used = DATA / "checkpoints" / name, {"network": settings.network, **protocol.as_parameters()}
-    table, origin = concatenated(tables), metadata(used, __name__)
+    table = concatenated(tables)
+    origin = metadata(used, __name__, settings.explainer, protocol.removal)
     write_table(out / "aopc.parquet", table, origin)
     write_array(out / "correct.npy", np.stack(correct))
     write_array(out / "heatmaps.npy", np.stack(maps))

@@ -25,6 +25,11 @@ def work(run: "StageRun", settings: "Settings", panel: str) -> None:
         job,
         CURVES,
         lambda unit: files.control_file(unit.condition, unit.explainer),
-        lambda unit: metadata({**run.params, "explainer": unit.explainer}, __name__),
+        lambda unit: {
+            **metadata(
+                {**run.params, "explainer": unit.explainer}, __name__, unit.explainer, job.protocol_of(unit).removal
+            ),
+            **({"heatmaps": job.maps[unit.explainer][1]} if unit.explainer in job.maps else {}),
+        },
         PARTS,
     )

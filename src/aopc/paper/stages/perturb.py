@@ -26,7 +26,7 @@ def work(run: "StageRun", settings: "Settings", panel: str) -> None:
         CURVES,
         lambda unit: files.curves_file(unit.explainer),
         lambda unit: {
-            **metadata({**used, "explainer": unit.explainer}, __name__),
+            **metadata({**used, "explainer": unit.explainer}, __name__, unit.explainer, job.protocol.removal),
             "heatmaps": job.maps[unit.explainer][1],
         },
         PARTS,
