@@ -24,7 +24,7 @@ from aopc.engine.dtype import computing_in
 from aopc.engine.replacements import Replacements
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
-from aopc.models.inference import as_images, device_of, evaluating, taking, targets_or_predictions
+from aopc.models.inference import as_at_first, as_images, device_of, evaluating, taking, targets_or_predictions
 from aopc.models.network import Network
 from aopc.models.outputs import Output, warn_of, with_output
 from aopc.models.preprocessing import PREPROCESSINGS
@@ -251,11 +251,13 @@ def _curves(
         for name, ranking in rankings.items()
     }
     with (
-        torch.inference_mode(),
+        # Not in inference mode: a forward pass of the user's own may want gradients, or ask for the mode.
+        torch.no_grad(),
         evaluating(model),
         taking(images),
         computing_in(setup.protocol.dtype, device),
         Replacements(model, images, ids, setup) as replacements,
+        as_at_first(model, images[:1].to(device)),
     ):
         runners = Runners(model, images[:1].to(device), setup, len(images) * setup.repeats)
         start = 0

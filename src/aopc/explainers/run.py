@@ -157,7 +157,7 @@ def _chosen(
 
 def _require_classes(model: nn.Module, images: Tensor, classes: Tensor) -> None:
     """InputError if the model does not take the images, or a target is no output of it."""
-    with evaluating(model), torch.inference_mode(), taking(images):
+    with evaluating(model), torch.no_grad(), taking(images):
         count = logits_of(model, images[:1].to(device_of(model), copy=True)).shape[1]
     if int(classes.max()) >= count:
         raise InputError(
