@@ -21,7 +21,7 @@ from aopc.base.progress import Progress, silent
 from aopc.base.text import shown
 from aopc.engine.choice import Runners
 from aopc.engine.dtype import computing_in
-from aopc.engine.replacements import Replacements
+from aopc.engine.replacements import Replacements, is_own
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
 from aopc.models.inference import as_at_first, as_images, device_of, evaluating, taking, targets_or_predictions
@@ -161,6 +161,8 @@ def perturbation_curves(
             f"the partition is of images of {regions.height} × {regions.width} pixels; these have {height} × {width}"
         )
     setup = Setup(protocol, regions, _range(value_range, images.shape[1]), batch_size, dropout_seed, incremental)
+    if is_own(setup.removal):  # it may know the caller's
+        images = images.clone()
     if isinstance(heatmaps, Mapping):
         if order is not None or orders_per_image is not None:
             raise InputError("rankings have their own orders: leave out order and orders_per_image")

@@ -17,7 +17,6 @@ from aopc.explainers.backward.signals import Signals
 from aopc.explainers.contract import Explainer, check_callable, name_of
 from aopc.explainers.own import explained_by
 from aopc.explainers.registry import Backward, get_explainer
-from aopc.explainers.state import NetworkState
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import (
     as_images,
@@ -30,6 +29,7 @@ from aopc.models.inference import (
     targets_or_predictions,
 )
 from aopc.models.outputs import Output, with_output
+from aopc.models.state import NetworkState
 
 
 def heatmaps(
