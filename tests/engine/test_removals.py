@@ -6,6 +6,7 @@ import random
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,7 +180,7 @@ def _around() -> list[object]:
     return [
         torch.get_default_dtype(), torch.is_autocast_enabled("cpu"), torch.are_deterministic_algorithms_enabled(),
         torch.get_float32_matmul_precision(), torch.get_num_threads(), torch.backends.mkldnn.enabled, np.geterr(),
-        os.getcwd(), dict(os.environ), list(sys.path), sys.stdout, list(warnings.filters), torch.get_rng_state().tolist(),
+        Path.cwd(), dict(os.environ), list(sys.path), sys.stdout, list(warnings.filters), torch.get_rng_state().tolist(),
         repr(np.random.get_state()), random.getstate(),  # noqa: NPY002
     ]  # fmt: skip
 
@@ -245,7 +246,7 @@ def test_whatever_a_removal_raises_is_one_line(error: BaseException, imputer: bo
     def mine(*_: object) -> np.ndarray:
         raise error
 
-    with pytest.raises(aopc.InputError, match="removal 'mine': .* for image dog") as caught:
+    with pytest.raises(aopc.InputError, match=r"removal 'mine': .* for image dog") as caught:
         curves(aopc.Imputer(mine) if imputer else mine)
     assert "\n" not in str(caught.value)
 
