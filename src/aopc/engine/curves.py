@@ -30,7 +30,7 @@ from aopc.models.outputs import Output, warn_of, with_output
 from aopc.models.preprocessing import PREPROCESSINGS
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
-from aopc.perturbation.partition import Grid, Partition
+from aopc.perturbation.partition import Grid, Partition, as_partition
 from aopc.perturbation.protocol import Protocol
 from aopc.perturbation.value_range import ValueRange
 
@@ -152,10 +152,7 @@ def perturbation_curves(
     ids = as_names("image_ids", image_ids, len(images))
     _check_options(batch_size, dropout_seed, incremental, progress)
     height, width = images.shape[2:]
-    regions = Grid(height, width, protocol.region_size) if partition is None else partition
-    parts = ("height", "width", "count", "region_of_pixel", "boxes", "comes_last", "scores", "check_steps")
-    if not all(hasattr(regions, part) for part in parts):
-        raise InputError(f"partition must be a Grid, a LabelMap or the like; got {shown(partition)}")
+    regions = Grid(height, width, protocol.region_size) if partition is None else as_partition(partition)
     if (regions.height, regions.width) != (height, width):
         raise InputError(
             f"the partition is of images of {regions.height} × {regions.width} pixels; these have {height} × {width}"
