@@ -47,12 +47,6 @@ def test_modules_that_fail_at_import_are_said_in_one_line(
         resolve("explainer", {}, "fails_at_import:f")
 
 
-def test_what_is_called_must_take_what_it_is_given() -> None:
-    assert resolve("explainer", {}, "operator:add", given=("a", "b"))(1, 2) == 3
-    with pytest.raises(InputError, match=r"'operator:neg' is no explainer: it must take \(model, images, targets\)"):
-        resolve("explainer", {}, "operator:neg", given=("model", "images", "targets"))
-
-
 @pytest.mark.parametrize(
     "name",
     [

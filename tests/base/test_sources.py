@@ -90,6 +90,48 @@ def test_every_file_that_the_import_brings_in_counts_and_no_other(write: Write) 
         assert source_hash(EXPLAIN) == before, name
 
 
+#: By name: code, and the file beside it that it brings in.
+BROUGHT = {
+    "a module named in a list": ("import importlib\nm = [importlib.import_module(n) for n in ['helper']]\n", "helper.py"),
+    "a module named later": (
+        "import importlib\nN = 'helper'\ndef explain(*_):\n    return importlib.import_module(N)\n", "helper.py",
+    ),
+    "code that imports": ("def explain(*_):\n    exec('import helper')\n", "helper.py"),
+    "a run module": ("import runpy\ndef explain(*_):\n    runpy.run_module('helper')\n", "helper.py"),
+    "a package's module": ("import package\ndef explain(*_):\n    return package.helper\n", "package/helper.py"),
+    "a path of imports": (
+        "import sys, os\ndef explain(*_):\n    sys.path.append(os.path.join(os.path.dirname(__file__), 'library'))\n"
+        "    import helper_there\n", "library/helper_there.py",
+    ),
+    "a file in a folder": ("from pathlib import Path\nP = Path(__file__).parent / 'data' / 'weights.bin'\n", "data/weights.bin"),
+    "a file without an ending": ("from pathlib import Path\nP = Path(__file__).parent / 'weights'\n", "weights"),
+    "an ending": ("from pathlib import Path\nP = Path(__file__).with_suffix('.npy')\n", "brings.npy"),
+    "a pattern": ("from pathlib import Path\nP = Path(__file__).parent.glob('*.dat')\n", "second.dat"),
+    "a part of a text": ("import os\nP = f'{os.path.dirname(__file__)}/weights.bin'\n", "weights.bin"),
+    "a resource": ("from importlib.resources import files\nP = files('package') / 'weights.bin'\n", "package/weights.bin"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROUGHT)
+def test_files_that_code_brings_in_later_count(kind: str, write: Write) -> None:
+    code, name = BROUGHT[kind]
+    others = {"package/__init__.py": "", "first.dat": "1", "unused.dat.txt": "1", "library/unused.py": "1"}
+    write({"brings.py": code, name: "1\n", **others})
+    before = source_hash("brings:explain")
+    write({"unused.dat.txt": "2", "library/unused.py": "2"})
+    assert source_hash("brings:explain") == before
+    write({name: "2\n"})
+    assert source_hash("brings:explain") != before
+
+
+def test_a_file_named_by_its_whole_path_counts(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_text("1")
+    write({"brings.py": f"P = {str(tmp_path / 'weights.bin')!r}\n"})
+    before = source_hash("brings:explain")
+    (tmp_path / "weights.bin").write_text("22")
+    assert source_hash("brings:explain") != before
+
+
 def test_it_depends_neither_on_the_place_nor_on_what_is_imported_already(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,11 +62,7 @@ def test_it_is_said_where_full_passes_cost_less(
 def test_a_wrong_plan_is_noticed(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every class of windows is compared with a full pass."""
     monkeypatch.setattr(Spans, "through", lambda self, slide, length: _half(self, length))
-    model, x = small_network(), images(2, 13, 13)
-    with caplog.at_level(logging.WARNING, "aopc"):
-        found, expected = both(model, x)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert "off" in caplog.text
+    _require_noticed(caplog)
 
 
 def _half(spans: Spans, length: int) -> Spans:
@@ -89,11 +85,7 @@ def test_every_class_of_windows_is_tried(
         return plan
 
     monkeypatch.setattr(choice, "plan_network", spoilt)
-    model, x = small_network(), images(2, 13, 13)
-    with caplog.at_level(logging.WARNING, "aopc"):
-        found, expected = both(model, x)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert "off" in caplog.text
+    _require_noticed(caplog)
 
 
 @pytest.mark.usefixtures("always")
@@ -112,6 +104,11 @@ def test_memory_that_a_layer_leaves_unwritten_is_noticed(
         return made
 
     monkeypatch.setattr(PrepackedConvolution, "__call__", leaves)
+    _require_noticed(caplog)
+
+
+def _require_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    """The curves are those of full passes, and it is said that windows were off."""
     model, x = small_network(), images(2, 13, 13)
     with caplog.at_level(logging.WARNING, "aopc"):
         found, expected = both(model, x)

@@ -18,7 +18,7 @@ import aopc
 from aopc.explainers.contract import name_of
 from aopc.explainers.registry import EXPLAINERS, FURTHER, get_explainer
 from aopc.explainers.run import heatmaps_of
-from aopc.explainers.state import NetworkState
+from aopc.models.state import NetworkState
 from conftest import images, small_network
 
 Explain = Callable[[nn.Module, Tensor, Tensor], Any]

@@ -150,6 +150,13 @@ def _filled(m: Does, x: Tensor) -> Tensor:
     return y.sub_(0.5)
 
 
+def _written_through(m: Does, x: Tensor) -> Tensor:
+    y = x * 1
+    y[:, :, ::2].relu_()
+    y.transpose(2, 3)[:, :, 0] = 0
+    return y
+
+
 def _guarded(m: Does, x: Tensor) -> Tensor:
     if isinstance(x, Tensor) and float(x.detach().numpy().max()) > 3:
         return x / 9
@@ -162,6 +169,11 @@ def _branched(m: Does, x: Tensor) -> Tensor:
 
 def _listed(m: Does, x: Tensor) -> Tensor:
     return x * (1 + max(x.amax((1, 2, 3)).tolist()))
+
+
+def _same_rows(m: Does, x: Tensor) -> Tensor:
+    equal = (x[:, None] == x[None]).flatten(2).all(2).sum(1)
+    return x * equal[:, None, None, None].to(x.dtype)
 
 
 def _same(channels: int) -> nn.Module:
@@ -199,6 +211,13 @@ PLAIN: dict[str, Callable[[Draw, int], nn.Module]] = {
     "overridden": _overridden,
     "hooked": _hooked,
     "counter": lambda d, c: Does(_counted),
+    "scripted": lambda d, c: torch.jit.script(nn.Sequential(nn.Conv2d(c, 4, 3, padding=1), nn.ReLU())),
+    "compiled": lambda d, c: torch.compile(nn.Conv2d(c, 4, 3, padding=1), backend="eager"),
+    "memory": lambda d, c: Does(lambda m, x: 2 * x if x.is_contiguous() else x),
+    "gathered": lambda d, c: Does(lambda m, x: x[:, :, torch.arange(x.shape[2] - 1, -1, -1)]),
+    "written through": lambda d, c: Does(_written_through),
+    "given": lambda d, c: Does(lambda m, x: torch.cumsum(x, 3, out=torch.empty_like(x))),
+    "mode": lambda d, c: Does(lambda m, x: 2 * x if torch.is_inference_mode_enabled() else x),
 }  # fmt: skip
 #: Those that look at values: images go one at a time.
 READING: dict[str, Callable[[Draw, int], nn.Module]] = {
@@ -215,6 +234,10 @@ REFUSED: dict[str, Callable[[Draw, int], nn.Module]] = {
     "subclass": lambda d, c: Scaled(c, 4, 3, padding=1),
     "sorted": lambda d, c: Does(lambda m, x: x.sort(0).values),
     "batch size": lambda d, c: Does(lambda m, x: x * len(x)),
+    "larger batch": lambda d, c: Does(lambda m, x: x * 2 if len(x) > 3 else x),
+    "place": lambda d, c: Does(lambda m, x: x * (1 + (torch.arange(len(x)) > 2))[:, None, None, None]),
+    "first row": lambda d, c: Does(lambda m, x: x + 0.2 * x[:1]),
+    "same rows": lambda d, c: Does(_same_rows),
     "attention over the batch": lambda d, c: Does(lambda m, x: torch.einsum("bchw,dchw->dchw", x, x)),
     "noise": lambda d, c: Does(lambda m, x: x + torch.rand_like(x)),
     "dropout": lambda d, c: Does(lambda m, x: functional.dropout(x, 0.5)),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import aopc
+from aopc.base import notices
 from aopc.models.inference import images_share_a_batch, predict
 from conftest import images, small_network
 
@@ -41,6 +42,11 @@ DEPENDENT: dict[str, Callable[[Tensor], Tensor]] = {
     "cumulative": lambda x: x.cumsum(0),
     "attention": lambda x: torch.einsum("bc,bchw->chw", x.mean((2, 3)).softmax(0), x)[None] + x,
     "number of images": lambda x: x * (1 if len(x) == 1 else 1.5),
+    "the first row": lambda x: x + 0.1 * x[:1].expand_as(x),
+    "places from the third on": lambda x: x * (1 + (torch.arange(len(x)) > 1))[:, None, None, None],
+    "how many are the same": lambda x: x * (x[:, None] == x[None]).flatten(2).all(2).sum(1)[:, None, None, None],
+    "pairs of three": lambda x: x - x.mean(0) if len(x) > 2 else x,
+    "number of values": lambda x: x + x.numel() / 1000,
 }
 READING: dict[str, Callable[[Tensor], Tensor]] = {
     "branch": lambda x: 2 * x if x.mean() > 0.5 else x,
@@ -49,6 +55,7 @@ READING: dict[str, Callable[[Tensor], Tensor]] = {
     "list": lambda x: x * max(x.flatten().tolist()),
     "count": lambda x: x * (x > 0.5).nonzero().shape[0],
     "mask": lambda x: x * x[x > 0.5].numel(),
+    "text": lambda x: x * (1 + len(repr(x)) % 5),
 }
 
 
@@ -78,6 +85,57 @@ def test_a_forward_that_looks_at_values_is_a_function_of_one_image(kind: str) ->
     np.testing.assert_allclose(curves[0][:, 0, 0], alone[:, 0], rtol=1e-6, atol=1e-6)
     for other in curves[1:]:
         np.testing.assert_allclose(other, curves[0], rtol=1e-6, atol=1e-6)
+
+
+#: By name: what makes more of a batch than of two or three images.
+LARGER: dict[str, Callable[[Tensor], Tensor]] = {
+    "more than three": lambda x: 2 * x if len(x) > 3 else x,
+    "a row": lambda x: x * (1 + (torch.arange(len(x)) > 3))[:, None, None, None],
+}
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("kind", LARGER)
+def test_what_happens_in_larger_batches_only_is_noticed_there(kind: str, incremental: bool) -> None:
+    model, x = Net(LARGER[kind]).eval(), images(3, 12, 12)
+
+    def curves(size: int | None) -> aopc.Curves:
+        common = dict(region_size=3, steps=6, repeats=2, incremental=incremental, batch_size=size)
+        return aopc.perturbation_curves(model, x, x.sum(1), [0] * 3, **common)
+
+    for size in (None, 5):
+        with pytest.raises(aopc.InputError, match="other images in its batch: they change in a batch of"):
+            curves(size)
+    with torch.no_grad():
+        expected = torch.cat([model(image[None]) for image in x])[:, 0]
+    np.testing.assert_allclose(curves(1).logits[:, 0, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_that_change_after_many_calls_are_noticed_at_the_end() -> None:
+    calls: list[int] = []
+
+    def later(x: Tensor) -> Tensor:
+        calls.append(1)
+        return x * (1 + (len(calls) > 150))
+
+    model, x = Net(later).eval(), images(2, 12, 12)
+    with pytest.raises(aopc.InputError, match="differ from call to call"):
+        aopc.perturbation_curves(model, x, x.sum(1), [0, 0], region_size=3, steps=16, repeats=4, batch_size=1)
+
+
+def test_a_look_at_addresses_is_no_function_of_an_image() -> None:
+    kept: list[Tensor] = []  # so that memory is not the same in each pass
+    net = Net(lambda x: (kept.append(x * 1), x * (1 + kept[-1].data_ptr() // 64 % 7))[1])
+    with pytest.raises(aopc.InputError, match="differ from call to call"):
+        predict(net.eval(), images(2, 12, 12))
+
+
+def test_random_numbers_that_changed_no_score_are_said(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "_said", set())
+    predict(Net(lambda x: x * (2 if random.random() < 0 else 1)).eval(), images(2, 12, 12))
+    assert "draws random numbers, by random; they changed no score in 8 passes" in caplog.text
 
 
 @pytest.mark.parametrize("first", [lambda x: x + torch.rand_like(x), functional.dropout, lambda x: x * random.random()])

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aopc
+from aopc.base.errors import InputError
 from aopc.perturbation.order import Ranking, heatmap_orders, random_orders, ranks_of, trajectories_at_random
 from aopc.perturbation.partition import Grid
 
@@ -131,3 +132,16 @@ def test_cut_off_regions_come_last_whatever_their_value() -> None:
     assert grid.scores(maps).tolist() == [[12, 20, 13, 21, 25, 14]]
     assert heatmap_orders(grid, maps, "morf", ["a"], 0).tolist() == [[1, 0, 4, 3, 5, 2]]
     assert heatmap_orders(grid, maps, "lerf", ["a"], 0).tolist() == [[0, 1, 2, 5, 3, 4]]
+
+
+@pytest.mark.parametrize("largest", [1.7e308, 1e300, 1e-300])
+def test_sums_of_the_largest_and_smallest_numbers_keep_their_order(largest: float) -> None:
+    maps = np.array([[[1, 1, 0.9, 0.9], [1, 1, 0.9, 0.9], [-1, -1, 0.8, 0.8], [-1, -1, 0.8, 0.8]]])
+    found = heatmap_orders(Grid(4, 4, 2), maps * largest, "morf", ["a"], 0)
+    np.testing.assert_array_equal(found, [[0, 1, 3, 2]])
+
+
+def test_what_is_masked_is_no_number() -> None:
+    maps = np.ma.masked_array(np.ones((1, 4, 4)), mask=np.eye(4, dtype=bool)[None])
+    with pytest.raises(InputError, match="heatmaps must be an array without a mask"):
+        Ranking.of_heatmaps(Grid(4, 4, 2), maps, "morf", ["a"], 0)

@@ -1,5 +1,7 @@
 """Partitions: label maps and the grid, against a brute force."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import nn
 
 import aopc
-from aopc.perturbation.partition import Grid, LabelMap, Partition
+from aopc.base.errors import InputError
+from aopc.perturbation.order import Ranking
+from aopc.perturbation.partition import Grid, LabelMap, Partition, as_partition, boxes_of
 from conftest import Recorder, images
 
 labels = arrays(np.int64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 6)).map(
@@ -157,3 +161,56 @@ def test_the_regions_of_a_label_map_go_one_by_one(labels: np.ndarray, order: str
     wanted = np.argsort(-sums if order == "morf" else sums)
     for step, mask in enumerate(gone):
         np.testing.assert_array_equal(mask, np.isin(labels, wanted[:step]))
+
+
+class Own:
+    """A partition of the user's own, in which something is not as it should be."""
+
+    def __init__(self, **wrong: Any) -> None:
+        labels = np.arange(12).reshape(3, 4) // 2
+        self.region_of_pixel, self.height, self.width, self.count = labels, 3, 4, 6
+        self.boxes, self.comes_last = boxes_of(labels, 6), np.zeros(6, dtype=bool)
+        self.scores = lambda maps: LabelMap(labels).scores(maps)
+        self.check_steps = lambda steps: None
+        vars(self).update(wrong)
+
+
+def _fails(*_: object) -> Any:
+    raise SystemExit("a\nb")
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "negative": {"region_of_pixel": np.arange(12).reshape(3, 4) // 2 - 1},
+    "a gap": {"region_of_pixel": np.arange(12).reshape(3, 4), "count": 13},
+    "not whole": {"region_of_pixel": np.zeros((3, 4))},
+    "another shape": {"region_of_pixel": np.arange(12).reshape(4, 3) // 2},
+    "fewer": {"count": 5},
+    "no last": {"comes_last": None},
+    "other last": {"comes_last": np.zeros(3, dtype=bool)},
+    "scores of another shape": {"scores": lambda maps: np.zeros((len(maps), 4))},
+    "no scores": {"scores": lambda maps: None},
+    "NaN": {"scores": lambda maps: np.full((len(maps), 6), np.nan)},
+    "fails": {"scores": _fails},
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_partition_that_is_not_what_it_says_is_refused_in_one_line(kind: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Ranking.of_heatmaps(Own(**WRONG[kind]), np.zeros((2, 3, 4)), "morf", ["a", "b"], 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_partition_of_the_users_own_is_taken_as_it_is_now() -> None:
+    own = Own()
+    taken, before = as_partition(own), own.region_of_pixel.copy()
+    own.region_of_pixel[:] = 0
+    own.comes_last[:] = True
+    np.testing.assert_array_equal(taken.region_of_pixel, before)
+    assert not taken.comes_last.any()
+    with pytest.raises(InputError, match="between 1 and the number of regions, 6"):
+        taken.check_steps(7)
+    own.scores = lambda maps: maps.fill(0) or np.zeros((len(maps), 6))
+    maps = np.ones((1, 3, 4))
+    taken.scores(maps)
+    assert maps.all()

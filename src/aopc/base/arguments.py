@@ -55,6 +55,8 @@ def as_array(name: str, values: Any, axes: str = "", *, kinds: str = "biuf") -> 
     InputError
         If it is something else.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} must be an array without a mask: fill in what is masked first")
     try:
         if hasattr(values, "detach"):
             values = values.detach().cpu()

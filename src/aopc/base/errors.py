@@ -30,6 +30,15 @@ class InputError(ValueError):
         return "\n".join(self.mistakes)
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error says, in a line; its kind where it says nothing, or fails to."""
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # an error of the user's own
+        said = ""
+    return said or type(error).__name__
+
+
 class DamagedError(InputError):
     """A file of our own is missing, damaged, or another one than belongs at its place.
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, reason_of
 from aopc.base.text import is_plain, shown
 
 MOST_LISTED = 20
@@ -70,7 +70,6 @@ def resolve(
     name: str,
     *,
     of: type | tuple[Any, ...] = Callable,  # type: ignore[assignment]
-    given: Sequence[str] = (),
 ) -> Any:
     """The entry of ``table`` called ``name``, or the object at ``package.module:attribute``.
 
@@ -82,8 +81,6 @@ def resolve(
         What it is, in a word; those that are known; which one is wanted.
     of
         What the user's own object must be an instance of; by default anything that can be called.
-    given
-        What it is called with, by position.
 
     Raises
     ------
@@ -98,14 +95,14 @@ def resolve(
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     # The user's module may fail in any way while it is imported, or end the program.
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        reason = f"SystemExit {reason}" if isinstance(error, SystemExit) else reason
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason = reason_of(error)
+        reason = reason if isinstance(error, Exception) else f"{type(error).__name__} {reason}"
         raise InputError(f"cannot import the {kind} {path!r}: {reason}") from error
     if not isinstance(found, of):
         raise InputError(f"{path!r} is no {kind}, but {shown(found)}: name a function, as package.module:function")
-    if given and callable(found) and not takes(found, len(given)):
-        raise InputError(f"{path!r} is no {kind}: it must take ({', '.join(given)})")
     return found
 
 

@@ -2,9 +2,10 @@
 
 import ast
 import hashlib
+import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +22,10 @@ _STANDARD = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdl
 #: Folders that installers write to.
 _INSTALLED = {"site-packages", "dist-packages"}
 _LONGEST_NAME = 200
+_MOST_MATCHES = 1000
+_CHAIN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_PATTERN = re.compile(r"[\w./-]*\*[\w./-]*\.\w+")
+_ENDING = re.compile(r"\.\w{1,8}")
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,11 @@ def sources_of(module: str) -> Sources:
     """The files that a module and its imports are read from, its helpers' helpers included.
 
     Followed are imports anywhere in a file, relative ones too, but not under ``if TYPE_CHECKING:``; ``__init__.py`` of
-    the packages on the way; names given as text to ``import_module`` and ``__import__``; modules from which the
-    module's own names come when it is imported, however it got them; and texts that are the name of a file beside the
-    module (weights, tables, code that is executed). Not seen are files under names that are put together at run time.
+    the packages on the way; names given as text to ``import_module`` and ``__import__``; attributes of imported
+    packages that are modules; modules from which the module's own names come when it is imported, however it got them;
+    imports in texts that are code; and texts that are the name, ending or pattern of a file or module beside the module
+    or in a folder beside it that another text names (weights, tables, code that is executed or imported later), or of
+    a file anywhere. Not seen are files under names that are put together at run time.
     """
     with suppress(Exception, SystemExit):  # whether it can be imported is asked elsewhere
         import_module(module)
@@ -150,8 +157,14 @@ def _references(file: Path, package: str) -> tuple[list[str], list[tuple[str, Pa
     if file.suffix != ".py":
         return [], []
     imported, texts = _named(file.read_bytes(), package)
-    beside = [(text, path) for text in texts if (path := _beside(file, text)) is not None]
-    return list(imported), beside
+    texts = tuple(text for text in texts if 0 < len(text) < _LONGEST_NAME and "\0" not in text)
+    folders = [file.parent, *(folder for text in texts if (folder := _folder(file, text)) is not None)]
+    # What is not found by the path of imports may be in a folder that the code puts there.
+    later = [name for name in imported if len(folders) > 1 and "." not in name and _spec(name) is None]
+    found = {path: text for text in (*texts, *later) for path in _beside(file, text, folders)}
+    inside = {path: path.is_relative_to(file.parent) for path in found}
+    names = {p: p.relative_to(file.parent).as_posix() if inside[p] else text for p, text in found.items()}
+    return list(imported), [(name, path) for path, name in names.items()]
 
 
 @lru_cache(maxsize=2048)
@@ -163,6 +176,7 @@ def _named(code: bytes, package: str) -> tuple[tuple[str, ...], tuple[str, ...]]
         return (), ()
     imported: list[str] = []
     texts: list[str] = []
+    chains: list[str] = []
     for node in executed(tree):
         match node:
             case ast.Import(names=aliases):
@@ -172,9 +186,26 @@ def _named(code: bytes, package: str) -> tuple[tuple[str, ...], tuple[str, ...]]
                 imported += [origin, *(f"{origin}.{alias.name}" for alias in aliases)]
             case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if _imports(function):
                 imported.append(_absolute(name, package))
+            case ast.Attribute() if _CHAIN.fullmatch(chain := ast.unparse(node)):
+                chains.append(chain)
             case ast.Constant(value=str(text)):
                 texts.append(text)
-    return tuple(name for name in imported if name), tuple(texts)
+                if "import" in text and text.encode() != code:
+                    more = _named(text.encode(), package)
+                    imported, texts = [*imported, *more[0]], [*texts, *more[1]]
+    # A package may import its modules when they are asked for.
+    known = {alias.asname or alias.name: alias.name for alias in aliases_of(tree)}
+    for chain in chains:
+        root, _, rest = chain.partition(".")
+        imported += [f"{known[root]}.{rest}"] if root in known else []
+    return tuple(dict.fromkeys(name for name in imported if name)), tuple(dict.fromkeys(texts))
+
+
+def aliases_of(tree: ast.AST) -> Iterator[ast.alias]:
+    """Of all statements ``import …``."""
+    for node in executed(tree):
+        if isinstance(node, ast.Import):
+            yield from node.names
 
 
 def _imports(function: ast.expr) -> bool:
@@ -187,13 +218,36 @@ def _absolute(name: str, package: str) -> str:
     return ""
 
 
-def _beside(file: Path, text: str) -> Path | None:
-    if not 0 < len(text) < _LONGEST_NAME or "." not in text or "\0" in text or Path(text).is_absolute():
+def _folder(file: Path, text: str) -> Path | None:
+    """The folder beside a file that a text names."""
+    name = text.strip("/")
+    if not name or name in (".", "..") or name.startswith("~"):
         return None
-    with suppress(OSError):
-        path = file.parent / text
-        return path if path.is_file() else None
+    with suppress(OSError, ValueError):
+        path = file.parent / name
+        return path if path.is_dir() else None
     return None
+
+
+def _beside(file: Path, text: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """The files that a text may stand for: by name, as a module, by ending or pattern, or by their whole path."""
+    with suppress(OSError, ValueError, NotImplementedError):
+        if Path(text).is_absolute() and Path(text).is_file() and not _is_standard(Path(text)):
+            yield Path(text)
+            return
+        # Of f"{folder}/name" the last part is a text of its own.
+        name = text.lstrip("/")
+        if _ENDING.fullmatch(name):
+            yield from (path for path in [file.with_suffix(name)] if path.is_file() and path != file)
+        if not name or "\n" in name:
+            return
+        for folder in folders:
+            if _PATTERN.fullmatch(name):
+                yield from (path for path in sorted(folder.glob(name))[:_MOST_MATCHES] if path.is_file())
+                continue
+            module = folder / name.replace(".", "/")
+            parts = [module.with_name(f"{module.name}.py"), module / "__init__.py"] if _CHAIN.fullmatch(name) else []
+            yield from (path for path in (folder / name, *parts) if path.is_file())
 
 
 def _content_hash(path: Path) -> str:

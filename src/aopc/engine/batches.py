@@ -4,11 +4,13 @@ The rules depend on the network, the job and the device, not on timings, so that
 the bit. `benchmarks/` shows how near they come to the best sizes.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from aopc.models.inference import device_of
 from aopc.models.structure import isolated
@@ -67,14 +69,39 @@ def work_of(model: nn.Module, image: Tensor) -> Work:
 
     model = isolated(model)
     leaves = [m for m in model.modules() if next(m.children(), None) is None]
-    handles = [m.register_forward_hook(note) for m in leaves]
+    # Scripted modules take no hooks.
+    scripted = any(isinstance(m, torch.jit.ScriptModule) for m in leaves)
+    operators = _Counted(image) if scripted else nullcontext()
+    handles = [] if scripted else [m.register_forward_hook(note) for m in leaves]
     try:
-        # A copy, since some models change their input.
-        model(image.clone())
+        with operators:
+            # A copy, since some models change their input.
+            model(image.clone())
     finally:
         for handle in handles:
             handle.remove()
+    if isinstance(operators, _Counted):
+        maps, macs = [operators.largest], [operators.macs]
     return Work(max(maps), sum(macs), bytes_of_weights(model))
+
+
+class _Counted(TorchDispatchMode):
+    """The largest result, and multiply–adds, of the operators that run."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self.largest, self.macs = image.numel(), 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self.largest = max(self.largest, found.numel())
+            name = func.overloadpacket.__name__
+            if name in ("convolution", "_convolution"):
+                self.macs += found.numel() * args[1][0].numel()
+            elif name in ("mm", "addmm", "bmm"):
+                self.macs += found.numel() * args[-2].shape[-1]
+        return found
 
 
 def full_batch(model: nn.Module, work: Work) -> int:

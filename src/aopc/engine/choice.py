@@ -12,8 +12,8 @@ from aopc.engine.incremental.run import IncrementalRunner
 from aopc.engine.incremental.trace import UntraceableError
 from aopc.engine.incremental.verify import difference
 from aopc.engine.setup import Setup
-from aopc.engine.trajectories import Runner
-from aopc.models.inference import images_share_a_batch
+from aopc.engine.trajectories import Layout, Runner
+from aopc.models.inference import alone, images_share_a_batch, memory_format_for
 from aopc.models.structure import Findings
 from aopc.perturbation.partition import Grid
 from aopc.perturbation.removal import Imputer
@@ -54,6 +54,7 @@ class Runners:
         self._model, self._setup = model, setup
         self._trajectories = 1
         together = images_share_a_batch(model, image)
+        self._format, self._alone = memory_format_for(model, image), alone(model, image)
         plan = self._planned(image, count) if together else None
         given = setup.batch_size if together else 1
         self._batch = given or full_batch(model, plan.work if plan else work_of(model, image))
@@ -100,7 +101,7 @@ class Runners:
 
         def verified() -> bool:
             try:
-                found = difference(self._model, plan, setup, image)
+                found = difference(self._model, plan, setup, image, self._format)
             except Exception as error:  # of the user's own code, on windows
                 if is_out_of_memory(error):
                     raise
@@ -114,9 +115,9 @@ class Runners:
 
     def _runner(self) -> Runner:
         if self.plan is None:
-            return FullRunner(self._model, self._setup, self._batch)
+            return FullRunner(self._model, self._setup, self._batch, Layout(self._format), self._alone)
         sizes = self._trajectories, self._batch, self._dense_batch
-        return IncrementalRunner(self._model, self.plan, self._setup, *sizes)
+        return IncrementalRunner(self._model, self.plan, self._setup, *sizes, Layout(self._format), self._alone)
 
     def shrink(self, error: BaseException) -> None:
         """Go on with half the batch after memory ran out; raise the error if it is another one, or the batch cannot

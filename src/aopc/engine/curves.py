@@ -21,16 +21,16 @@ from aopc.base.progress import Progress, silent
 from aopc.base.text import shown
 from aopc.engine.choice import Runners
 from aopc.engine.dtype import computing_in
-from aopc.engine.replacements import Replacements
+from aopc.engine.replacements import Replacements, is_own
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Trajectories, target_scores
-from aopc.models.inference import as_images, device_of, evaluating, taking, targets_or_predictions
+from aopc.models.inference import as_at_first, as_images, device_of, evaluating, taking, targets_or_predictions
 from aopc.models.network import Network
 from aopc.models.outputs import Output, warn_of, with_output
 from aopc.models.preprocessing import PREPROCESSINGS
 from aopc.perturbation.curves import Curves
 from aopc.perturbation.order import ORDERS, Order, Ranking
-from aopc.perturbation.partition import Grid, Partition
+from aopc.perturbation.partition import Grid, Partition, as_partition
 from aopc.perturbation.protocol import Protocol
 from aopc.perturbation.value_range import ValueRange
 
@@ -152,15 +152,14 @@ def perturbation_curves(
     ids = as_names("image_ids", image_ids, len(images))
     _check_options(batch_size, dropout_seed, incremental, progress)
     height, width = images.shape[2:]
-    regions = Grid(height, width, protocol.region_size) if partition is None else partition
-    parts = ("height", "width", "count", "region_of_pixel", "boxes", "comes_last", "scores", "check_steps")
-    if not all(hasattr(regions, part) for part in parts):
-        raise InputError(f"partition must be a Grid, a LabelMap or the like; got {shown(partition)}")
+    regions = Grid(height, width, protocol.region_size) if partition is None else as_partition(partition)
     if (regions.height, regions.width) != (height, width):
         raise InputError(
             f"the partition is of images of {regions.height} × {regions.width} pixels; these have {height} × {width}"
         )
     setup = Setup(protocol, regions, _range(value_range, images.shape[1]), batch_size, dropout_seed, incremental)
+    if is_own(setup.removal):  # it may know the caller's
+        images = images.clone()
     if isinstance(heatmaps, Mapping):
         if order is not None or orders_per_image is not None:
             raise InputError("rankings have their own orders: leave out order and orders_per_image")
@@ -251,11 +250,13 @@ def _curves(
         for name, ranking in rankings.items()
     }
     with (
-        torch.inference_mode(),
+        # Not in inference mode: a forward pass of the user's own may want gradients, or ask for the mode.
+        torch.no_grad(),
         evaluating(model),
         taking(images),
         computing_in(setup.protocol.dtype, device),
         Replacements(model, images, ids, setup) as replacements,
+        as_at_first(model, images[:1].to(device)),
     ):
         runners = Runners(model, images[:1].to(device), setup, len(images) * setup.repeats)
         start = 0

@@ -1,7 +1,7 @@
 """The straightforward runner: one full forward pass an image and step."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from aopc.engine.replacements import Imputed
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Layout, Trajectories, laid_out, on_device, region_ranks, target_scores
+from aopc.models.batch_dependence import Alone
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import device_of, logits_of
 
@@ -19,12 +20,15 @@ _BATCHES = 8
 
 
 class FullRunner:
-    """Scores perturbed images, built on the device of a model in evaluation mode, in batches of one size."""
+    """Scores perturbed images, built on the device of a model in evaluation mode, in batches of one size.
 
-    def __init__(self, model: nn.Module, setup: Setup, batch_size: int) -> None:
+    ``alone`` compares one image of each size of batch with itself alone.
+    """
+
+    def __init__(self, model: nn.Module, setup: Setup, batch_size: int, layout: Layout, alone: Alone) -> None:
         self._model, self._size, self._dropout_seed = model, batch_size, setup.dropout_seed
         self._region_of_pixel = torch.from_numpy(setup.partition.region_of_pixel).to(device_of(model))
-        self._layout = Layout()
+        self._layout, self._alone = layout, alone
         self.trajectories_at_once = max(1, -(-_BATCHES * batch_size // setup.steps))
         self.images_at_once = max(1, min(batch_size, self.trajectories_at_once // setup.repeats))
 
@@ -64,9 +68,17 @@ class FullRunner:
     def _scores(
         self, batch: Tensor, ids: Sequence[str], into: Callable[[Tensor, torch.memory_format], Tensor]
     ) -> Tensor:
-        maps, seed = batch.permute(0, 3, 1, 2), self._dropout_seed
-        with nullcontext() if seed is None else active_dropout(self._model, ids, seed):
-            return self._layout(lambda layout: logits_of(self._model, into(maps, layout)))
+        maps = batch.permute(0, 3, 1, 2)
+        last = maps[-1:].clone() if self._alone.asks(len(maps)) else None
+        with self._dropping(self._model, ids):
+            scores = self._layout(lambda layout: logits_of(self._model, into(maps, layout)))
+        if last is not None:
+            self._alone.require(last, scores[-1:], len(scores), lambda model: self._dropping(model, ids[-1:]))
+        return scores
+
+    def _dropping(self, model: nn.Module, ids: Sequence[str]) -> AbstractContextManager[object]:
+        seed = self._dropout_seed
+        return nullcontext() if seed is None else active_dropout(model, ids, seed)
 
 
 def _copied(maps: Tensor, layout: torch.memory_format) -> Tensor:

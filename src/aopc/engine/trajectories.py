@@ -95,12 +95,12 @@ def region_ranks(order: Tensor) -> Tensor:
 
 
 class Layout:
-    """In which memory format a network gets its maps: channels last, which is faster, until it fails on them, as one
-    that flattens with ``view`` does.
+    """In which memory format a network gets its maps: the ``first``, until it fails on them, as one that flattens
+    with ``view`` does on channels last.
     """
 
-    def __init__(self) -> None:
-        self._format = torch.channels_last
+    def __init__(self, first: torch.memory_format = torch.channels_last) -> None:
+        self._format = first
 
     def __call__(self, compute: Callable[[torch.memory_format], _T]) -> _T:
         """What ``compute`` gives for a format that the network can take."""

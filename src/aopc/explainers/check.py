@@ -12,7 +12,7 @@ from aopc.base.errors import InputError
 from aopc.explainers.contract import Explainer, name_of
 from aopc.explainers.registry import Backward, get_explainer
 from aopc.explainers.run import heatmaps_of
-from aopc.explainers.state import NetworkState
+from aopc.models.state import NetworkState
 
 #: How far heatmaps of an image may differ by which others are in the batch, of the largest value.
 ROUNDING = 1e-4

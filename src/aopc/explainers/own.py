@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, reason_of
 from aopc.explainers.contract import Explainer
-from aopc.explainers.state import NetworkState, random_numbers, torch_as_before
+from aopc.models.state import NetworkState, random_numbers, settings_as_before
 
 #: As many changes are named.
 _NAMED = 3
@@ -47,18 +47,17 @@ def explained_by(
     changed: list[str] = []
     try:
         try:
-            with torch_as_before(), random_numbers(*image_ids), np.errstate():
+            with settings_as_before(), random_numbers(*image_ids):
                 state.without_gradients()
                 result = explain(model, images.detach().clone(), targets.clone())
                 maps = as_heatmaps(result, (len(images), *images.shape[2:]), name)
         finally:
             changed = state.restore()
-    except (InputError, torch.OutOfMemoryError, MemoryError):
+    except (InputError, torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
         raise
     # The user's function may fail in any way, and sys.exit() in it should not end the run without a word.
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())[:300] or "no reason given"
-        raise InputError(f"the explainer {name!r} failed: {type(error).__name__}: {reason}") from error
+    except BaseException as error:
+        raise InputError(f"the explainer {name!r} failed: {type(error).__name__}: {reason_of(error)[:300]}") from error
     if changed:
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise InputError(

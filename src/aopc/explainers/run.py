@@ -17,7 +17,6 @@ from aopc.explainers.backward.signals import Signals
 from aopc.explainers.contract import Explainer, check_callable, name_of
 from aopc.explainers.own import explained_by
 from aopc.explainers.registry import Backward, get_explainer
-from aopc.explainers.state import NetworkState
 from aopc.models.dropout import active_dropout
 from aopc.models.inference import (
     as_images,
@@ -30,6 +29,7 @@ from aopc.models.inference import (
     targets_or_predictions,
 )
 from aopc.models.outputs import Output, with_output
+from aopc.models.state import NetworkState
 
 
 def heatmaps(
@@ -157,7 +157,7 @@ def _chosen(
 
 def _require_classes(model: nn.Module, images: Tensor, classes: Tensor) -> None:
     """InputError if the model does not take the images, or a target is no output of it."""
-    with evaluating(model), torch.inference_mode(), taking(images):
+    with evaluating(model), torch.no_grad(), taking(images):
         count = logits_of(model, images[:1].to(device_of(model), copy=True)).shape[1]
     if int(classes.max()) >= count:
         raise InputError(

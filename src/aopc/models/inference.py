@@ -1,7 +1,7 @@
 """Run a classifier without leaving a trace on it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from aopc.base.arguments import as_array, as_integer, require_instance
 from aopc.base.errors import InputError
 from aopc.base.machine import is_out_of_memory
 from aopc.base.text import shown
-from aopc.models.batch_dependence import can_share_a_batch
+from aopc.models.batch_dependence import Alone, can_share_a_batch, unchanging
+from aopc.models.memory_format import memory_format_of
 from aopc.models.outputs import checked_scores as checked_scores
 from aopc.models.outputs import warn_of
 
@@ -119,7 +120,23 @@ def images_share_a_batch(model: nn.Module, image: Tensor) -> bool:
     return can_share_a_batch(model, image, logits_of)
 
 
-@torch.inference_mode()
+def memory_format_for(model: nn.Module, image: Tensor) -> torch.memory_format:
+    """In which memory format a model gets its images: see :func:`memory_format_of`."""
+    return memory_format_of(model, image, logits_of)
+
+
+def alone(model: nn.Module, image: Tensor) -> Alone:
+    """Compares scores of batches with those of images like (1, C, H, W) alone."""
+    return Alone(model, image, logits_of)
+
+
+def as_at_first(model: nn.Module, image: Tensor) -> AbstractContextManager[None]:
+    """InputError if an image's scores are others afterwards than before."""
+    return unchanging(model, image, logits_of)
+
+
+# Not in inference mode: a forward pass of the user's own may want gradients, or ask for the mode.
+@torch.no_grad()
 def predict(
     model: nn.Module,
     images: Tensor | np.ndarray,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aopc.base.arguments import as_array, require_instance
 from aopc.base.checked import checked
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, reason_of
 from aopc.base.files import read_bytes, write_bytes
 from aopc.base.names import resolve
 from aopc.base.provenance import source_hash
@@ -74,9 +74,8 @@ def build(architecture: str, classes: int, settings: Mapping[str, Any]) -> nn.Mo
         raise
     # A user's function may fail in any way, and ours on what torch cannot build.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{architecture} cannot be built with {classes} classes and {dict(settings)}: {reason}"
+            f"{architecture} cannot be built with {classes} classes and {dict(settings)}: {reason_of(error)}"
         ) from error
     require_instance(f"what {architecture} gives", model, nn.Module, "a torch.nn.Module")
     return model

@@ -16,7 +16,7 @@ _ESCAPES = {
     for name in (
         "numpy", "tolist", "item", "data_ptr", "const_data_ptr", "mutable_data_ptr", "untyped_storage", "storage",
         "__array__", "__dlpack__", "__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__",
-        "__deepcopy__", "__reduce_ex__",
+        "__deepcopy__", "__reduce_ex__", "__repr__", "__format__",
     )
     if hasattr(Tensor, name)
 }  # fmt: skip
@@ -263,7 +263,7 @@ def _written(func: Any, given: dict[str, Any]) -> list[Tensor]:
 def _looks_at_values(func: Any, arguments: dict[str, Any]) -> bool:
     """Whether what an operator gives, other than its numbers, depends on values: a Python number, or a shape."""
     name = str(func.overloadpacket.__name__)
-    if _READING & set(func.tags) or name == "is_nonzero":
-        return True
-    masks = tree_leaves(arguments.get("indices")) if name == "index" else []
-    return any(isinstance(m, Value) and m.dtype in (torch.bool, torch.uint8) for m in masks)
+    if name == "index":  # marked for masks, of which it takes as many values as are true
+        masks = tree_leaves(arguments.get("indices"))
+        return any(isinstance(m, Value) and m.dtype in (torch.bool, torch.uint8) for m in masks)
+    return bool(_READING & set(func.tags)) or name == "is_nonzero"

@@ -11,13 +11,15 @@ from aopc.base.arguments import as_array, require_same_length
 from aopc.base.errors import InputError
 from aopc.base.machine import require_memory
 from aopc.base.random import Stream
-from aopc.perturbation.partition import Partition
+from aopc.perturbation.partition import Partition, as_partition
 
 Order = Literal["morf", "lerf", "random"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
 #: The baseline among the explainers: its curves use random orders, not a heatmap.
 RANDOM = "random"
+#: Sums of smaller numbers over all pixels are finite in float64.
+_SUMMED = 2.0**960
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Ranking:
         expected = (len(image_ids), partition.height, partition.width)
         if maps.shape != expected:
             raise InputError(f"heatmaps must have shape {expected}, one value a pixel; got {maps.shape}")
-        orders = heatmap_orders(partition, np.nan_to_num(maps), order, image_ids, seed)[:, None]
+        orders = heatmap_orders(as_partition(partition), np.nan_to_num(maps), order, image_ids, seed)[:, None]
         return cls(orders, np.isfinite(maps).all(axis=(1, 2)))
 
     @classmethod
@@ -81,6 +83,10 @@ def heatmap_orders(
     -------
     (N, R) int64: element j is the region that step j + 1 removes.
     """
+    # Sums of the largest numbers would be infinite, and so all equal; a power of two changes no order.
+    largest = np.abs(heatmaps).max(axis=(1, 2), keepdims=True, initial=0).astype(np.float64)
+    if (largest > _SUMMED).any():
+        heatmaps = np.where(largest > _SUMMED, heatmaps * 2.0**-64, heatmaps)
     scores = partition.scores(heatmaps)
     values = -scores if order == "morf" else scores
     ties = np.stack([Stream(seed, "ties", name).permutation(partition.count) for name in image_ids])

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aopc.base.arguments import as_array, as_integer
-from aopc.base.errors import InputError
+from aopc.base.errors import InputError, reason_of
+from aopc.base.text import shown
 
 
 class Partition(Protocol):
@@ -113,6 +114,74 @@ class LabelMap:
 
     def check_steps(self, steps: int) -> None:
         check_steps(steps, self.count, f"an image of {self.height} × {self.width}")
+
+
+class OwnPartition:
+    """What a partition of the user's own says, taken once and checked; its scores each time.
+
+    Raises
+    ------
+    InputError
+        If it lacks something, or does not agree with itself.
+    """
+
+    def __init__(self, given: Partition) -> None:
+        self._given = given
+        labels, last = self._said("region_of_pixel"), self._said("comes_last")
+        self._map = LabelMap(np.array(as_array("the partition's region_of_pixel", labels), copy=True))
+        self.comes_last = np.array(as_array("the partition's comes_last", last, "regions", kinds="b"), copy=True)
+        said = tuple(as_integer(f"the partition's {name}", self._said(name)) for name in ("height", "width", "count"))
+        self.height, self.width, self.count = self._map.height, self._map.width, self._map.count
+        if said != (self.height, self.width, self.count) or len(self.comes_last) != self.count:
+            raise InputError(
+                f"the partition says {said[0]} × {said[1]} pixels and {said[2]} regions, but its region_of_pixel has"
+                f" {self.height} × {self.width} and {self.count}, and its comes_last {len(self.comes_last)}"
+            )
+        self._said("scores"), self._said("check_steps")
+
+    @property
+    def region_of_pixel(self) -> NDArray[np.int64]:
+        return self._map.region_of_pixel
+
+    @property
+    def boxes(self) -> NDArray[np.int64]:
+        return self._map.boxes
+
+    def scores(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float64]:
+        given = self._asked("scores", heatmaps.copy())
+        found = as_array("the partition's scores", given, "images, regions").astype(np.float64)
+        if found.shape != (len(heatmaps), self.count) or not np.isfinite(found).all():
+            raise InputError(
+                f"the partition's scores must be finite, of shape {(len(heatmaps), self.count)}; got {found.shape}"
+            )
+        return found
+
+    def check_steps(self, steps: int) -> None:
+        self._map.check_steps(steps)
+        self._asked("check_steps", steps)
+
+    def _said(self, name: str) -> Any:
+        try:
+            return getattr(self._given, name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of the user's own code
+            raise InputError(
+                f"partition must be a Grid, a LabelMap or the like; {shown(self._given)} has no {name} ({reason_of(error)})"
+            ) from error
+
+    def _asked(self, name: str, *given: Any) -> Any:
+        try:
+            return self._said(name)(*given)
+        except (KeyboardInterrupt, MemoryError, InputError):
+            raise
+        except BaseException as error:  # of the user's own code
+            raise InputError(f"the partition's {name} failed: {type(error).__name__}: {reason_of(error)}") from error
+
+
+def as_partition(given: Any) -> Partition:
+    """A partition that is what it says: ours, or :class:`OwnPartition` of another; errors as there."""
+    return given if type(given) in (Grid, LabelMap, OwnPartition) else OwnPartition(given)
 
 
 def boxes_of(region_of_pixel: NDArray[np.int64], count: int) -> NDArray[np.int64]:

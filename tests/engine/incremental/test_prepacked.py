@@ -12,7 +12,7 @@ from torch import nn
 
 from aopc.engine.incremental import prepacked
 from aopc.engine.incremental.prepacked import PrepackedConvolution
-from aopc.engine.incremental.verify import unwritten_memory_is_nan
+from aopc.models.unwritten import unwritten_memory_is_nan
 from both_ways import both
 from conftest import images, small_network
 

@@ -20,6 +20,7 @@ from aopc.engine.incremental.plan import Plan, Read, Step, Store
 from aopc.engine.incremental.schedule import Places, Schedule, window_starts
 from aopc.engine.setup import Setup
 from aopc.engine.trajectories import Images, Layout, Trajectories, laid_out, on_device, region_ranks, target_scores
+from aopc.models.batch_dependence import Alone
 from aopc.models.dropout import active_dropout, has_dropout
 from aopc.models.inference import checked_scores, device_of
 
@@ -33,6 +34,11 @@ class IncrementalRunner:
         How many are kept.
     batch_size, dense_batch_size
         Images a full forward pass, and a pass of the dense part.
+    layout
+        Of full passes and of the dense part.
+    alone
+        Compares one image of each size of batch, and of more trajectories than before, with itself alone in a pass of
+        the model; None: not.
     """
 
     def __init__(
@@ -43,14 +49,17 @@ class IncrementalRunner:
         trajectories_at_once: int,
         batch_size: int,
         dense_batch_size: int,
+        layout: Layout,
+        alone: Alone | None = None,
     ) -> None:
         self._model, self._plan, self._dropout_seed = model, plan, setup.dropout_seed
         self._batch_size, self._dense_batch_size = batch_size, dense_batch_size
         self._device = device_of(model)
         self._region_of_pixel = torch.from_numpy(plan.grid.region_of_pixel).to(self._device)
-        self._layout = Layout()
+        self._layout, self._alone = layout, alone
         self._kept: dict[Store, Tensor] = {}
         self._patterns: dict[tuple[int, int, int], Tensor] = {}
+        self._compared = 0
         self.trajectories_at_once = trajectories_at_once
         self.images_at_once = max(1, trajectories_at_once // setup.repeats)
 
@@ -67,10 +76,26 @@ class IncrementalRunner:
         recorder = _Recorder(self._plan, stores, start, len(images.ids))
         with self.dropping(self._plan.graph, images.ids[part]):
             found = self._layout(lambda layout: recorder.run(maps.clone(memory_format=layout)))
-        return checked_scores(found, len(maps))
+        scores = checked_scores(found, len(maps))
+        if self._alone is not None and self._alone.asks(len(scores)):
+            own = images.ids[part][-1:]
+            self._alone.require(maps[-1:].clone(), scores[-1:], len(scores), lambda model: self.dropping(model, own))
+        return scores
 
     def run(self, images: Images, shared: dict[Store, Tensor], trajectories: Trajectories, steps: int) -> Tensor:
-        return self.walked(images, shared, trajectories, steps)[0]
+        scores = self.walked(images, shared, trajectories, steps)[0]
+        if self._alone is not None and len(trajectories) > self._compared:
+            self._compared = len(trajectories)
+            image = int(trajectories.image[-1])
+            order = on_device(self._model, trajectories.order[-1:])[0]
+            removed = region_ranks(order)[0][self._region_of_pixel, None] < steps
+            pixels = torch.where(removed, images.fills[int(trajectories.noise[-1])], images.pixels[image])
+            name = images.ids[image : image + 1]
+            own = self._alone.scores(pixels.permute(2, 0, 1)[None], lambda model: self.dropping(model, name)).float()
+            found = own.clone()
+            found[0, int(trajectories.target[-1])] = scores[0, -1, -1]
+            self._alone.compare(found, own, f"of {len(trajectories)} trajectories")
+        return scores
 
     def walked(
         self, images: Images, shared: dict[Store, Tensor], trajectories: Trajectories, steps: int

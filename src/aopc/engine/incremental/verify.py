@@ -4,12 +4,8 @@ Every variant is tried at its first, middle and last regions along both axes, so
 will be used. Memory that is not written holds NaN meanwhile on CPUs: what lies there by chance could be right.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +18,9 @@ from aopc.engine.incremental.plan import Plan
 from aopc.engine.incremental.prepacked import PrepackedConvolution
 from aopc.engine.incremental.run import IncrementalRunner
 from aopc.engine.setup import Setup
-from aopc.engine.trajectories import Images, Trajectories, laid_out, target_scores
+from aopc.engine.trajectories import Images, Layout, Trajectories, laid_out, target_scores
 from aopc.models.inference import logits_of
+from aopc.models.unwritten import unwritten_memory_is_nan
 from aopc.perturbation.order import ranks_of
 
 #: How far maps and scores may be apart, as a share of their largest value, by the arithmetic.
@@ -39,11 +36,16 @@ class Difference:
     share: float
 
 
-def difference(model: nn.Module, plan: Plan, setup: Setup, image: Tensor) -> Difference | None:
-    """The largest where it is more than rounding; ``image`` is (1, C, H, W). It takes 7 full passes."""
+def difference(
+    model: nn.Module, plan: Plan, setup: Setup, image: Tensor, layout: torch.memory_format
+) -> Difference | None:
+    """The largest where it is more than rounding; ``image`` is (1, C, H, W), and whole images will be in the memory
+    format ``layout``. It takes 7 full passes.
+    """
     regions = probes(plan)
     images, trajectories = _tried(image, regions, plan.grid.count)
-    runner = IncrementalRunner(model, plan, setup, len(trajectories), len(trajectories), len(trajectories))
+    count = len(trajectories)
+    runner = IncrementalRunner(model, plan, setup, count, count, count, Layout(layout))
     shared = runner.unperturbed(images)[1]
     try:
         with unwritten_memory_is_nan(image.device):
@@ -102,24 +104,3 @@ def _share(found: Tensor, expected: Tensor) -> float:
 def _allowed(*used: Tensor) -> float:
     tf32 = used[0].is_cuda and torch.backends.cuda.matmul.fp32_precision == "tf32"
     return max(_ROUNDING_TF32 if tf32 else 0.0, *(_ROUNDING.get(t.dtype, 0.1) for t in used))
-
-
-@contextmanager
-def unwritten_memory_is_nan(device: torch.device) -> Iterator[None]:
-    """What torch allocates on a CPU holds NaN until it is written."""
-    if device.type != "cpu":
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    # A property of the module, which type stubs do not know.
-    memory: Any = torch.utils.deterministic
-    filled = memory.fill_uninitialized_memory
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.use_deterministic_algorithms(True, warn_only=True)
-            memory.fill_uninitialized_memory = True
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        memory.fill_uninitialized_memory = filled

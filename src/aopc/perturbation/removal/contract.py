@@ -53,6 +53,8 @@ def checked(replacement: Any, image: Image, removed: NDArray[np.bool_] | None = 
     """
     try:
         found = np.asarray(replacement)
+        if isinstance(replacement, np.ma.MaskedArray):
+            raise TypeError("its mask would be lost")
     except Exception as error:  # what it gave is of any kind
         raise InputError(f"the removal must return an array; it returned {type(replacement).__name__}") from error
     if found.shape != image.shape:

@@ -1,11 +1,15 @@
-"""All that an explainer could leave other than before: in the network, and in torch around it."""
+"""All that a function of the user's could leave other than before: in the network, in torch, and in the process."""
 
 import copy
+import os
 import random
+import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +27,7 @@ _GRADIENT_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _SWITCHES = (
     *((torch.backends.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
     (torch.backends.mkldnn, "enabled"),
+    *((sys, name) for name in ("stdout", "stderr")),
 )
 
 
@@ -189,14 +194,40 @@ def _restored_values(tensor: Tensor, before: Tensor) -> bool:
 
 
 @contextmanager
-def torch_as_before() -> Iterator[None]:
-    """With gradients enabled; afterwards torch's settings are what they were, whatever the context did to them."""
+def settings_as_before() -> Iterator[None]:
+    """With gradients enabled; afterwards the settings of torch, numpy and the process are what they were, whatever the
+    context did to them.
+    """
+    with np.errstate(), _process_as_before(), _torch_as_before():
+        yield
+
+
+@contextmanager
+def _process_as_before() -> Iterator[None]:
+    folder, environment, path, filters = Path.cwd(), dict(os.environ), list(sys.path), list(warnings.filters)
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        if sys.path != path:
+            sys.path[:] = path
+        if list(warnings.filters) != filters:
+            warnings.resetwarnings()
+            cast(list[Any], warnings.filters)[:] = filters
+
+
+@contextmanager
+def _torch_as_before() -> Iterator[None]:
     switches = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
     dtype, device, threads = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()
     deterministic = _deterministic()
     kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     autocast = [(k, torch.is_autocast_enabled(k), torch.get_autocast_dtype(k)) for k in kinds]
     cache, anomaly = torch.is_autocast_cache_enabled(), torch.is_anomaly_enabled()
+    products = torch.get_float32_matmul_precision()
     try:
         with torch.inference_mode(False), torch.enable_grad():
             yield
@@ -214,6 +245,8 @@ def torch_as_before() -> Iterator[None]:
         for kind, enabled, precision in autocast:
             torch.set_autocast_enabled(kind, enabled)
             torch.set_autocast_dtype(kind, precision)
+        if torch.get_float32_matmul_precision() != products:
+            torch.set_float32_matmul_precision(products)
         torch.set_autocast_cache_enabled(cache)
         torch.autograd.set_detect_anomaly(anomaly)
 
@@ -223,12 +256,14 @@ def _deterministic() -> tuple[bool, bool]:
 
 
 @contextmanager
-def random_numbers(*key: str) -> Iterator[None]:
-    """torch, numpy and Python draw what belongs to torch's seed and the ``key``; afterwards they go on as before.
+def random_numbers(*key: str, seed: int | None = None) -> Iterator[None]:
+    """torch, numpy and Python draw what belongs to the seed (None: torch's) and the ``key``; afterwards they go on as
+    before.
 
-    So what an explainer draws does not depend on which others ran before it, nor on a restart.
+    So what a function of the user's draws does not depend on what ran before it, nor on a restart.
     """
-    seed = int(Stream(torch.initial_seed(), "explainer", *key).uniform((1,))[0] * 2**24)
+    start = torch.initial_seed() if seed is None else seed
+    seed = int(Stream(start, "explainer", *key).uniform((1,))[0] * 2**24)
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())
