@@ -42,11 +42,12 @@ class NormalisationTaylor(Hook):
         scale = alpha / size
         squares = x.square()
         s = k + scale * _window_sum(squares, size)
-        own = (k + scale * squares).pow(-beta)
+        # Of a zero there is nothing to share, and without k no power.
+        own = torch.where(x == 0, 0, (k + scale * squares).pow(-beta))
         others = -2 * scale * beta * s.pow(-beta - 1)
         # Every contribution to output j holds the factor x_j, which cancels in z_ij / z_j.
         total = own + others * (_window_sum(squares, size) - squares)
-        share = torch.where(x == 0, torch.zeros_like(x), relevance / total)
+        share = torch.where(x == 0, 0, relevance / total)
         spread = _window_sum(others * share, size, adjoint=True) - others * share
         return (own * share + squares * spread,)
 

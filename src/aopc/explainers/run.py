@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aopc.base.arguments import as_integer, as_names, require_flag
 from aopc.base.errors import InputError
 from aopc.base.names import listed, resolve
+from aopc.explainers.backward.derivative import require_derivative
 from aopc.explainers.backward.rules import RuleSet
 from aopc.explainers.backward.signals import Signals
 from aopc.explainers.contract import Explainer, check_callable, name_of
@@ -126,10 +127,13 @@ def heatmaps_of(
     if dropout_seed is not None:
         as_integer("dropout_seed", dropout_seed)
     results: dict[str, list[Tensor]] = {name: [] for name in chosen}
-    _require_classes(model, images, classes)
+    if not any(isinstance(e, Backward) for e in chosen.values()):
+        _require_classes(model, images, classes)
     with evaluating(model):
-        size = size if images_share_a_batch(model, images[:1].to(device_of(model))) else 1
-        shared = _Shared(model, chosen)
+        with taking(images):
+            together = images_share_a_batch(model, images[:1].to(device_of(model)))
+        size = size if together else 1
+        shared = _Shared(model, chosen, classes, together=together)
         for start in range(0, len(images), size):
             part = slice(start, start + size)
             batch = images[part].to(device_of(model))
@@ -168,9 +172,12 @@ def _require_classes(model: nn.Module, images: Tensor, classes: Tensor) -> None:
 class _Shared:
     """All explainers on one batch; those of type :class:`Backward` on one forward pass, the others behind it."""
 
-    def __init__(self, model: nn.Module, explainers: Mapping[str, Explainer | Backward]) -> None:
-        self._model, self._explainers = model, explainers
-        self._signals = Signals(model, {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)})
+    def __init__(
+        self, model: nn.Module, explainers: Mapping[str, Explainer | Backward], asked: Tensor, *, together: bool
+    ) -> None:
+        self._model, self._explainers, self._together = model, explainers, together
+        sets = {e.signal: _rules_of(e) for e in explainers.values() if isinstance(e, Backward)}
+        self._signals, self._checks = Signals(model, sets, asked), bool(sets)
         self._own = any(not isinstance(e, Backward) for e in explainers.values())
         self._state: NetworkState | None = None
 
@@ -179,6 +186,9 @@ class _Shared:
         if self._own and (self._state is None or fresh):
             self._state = NetworkState(self._model)
         signals = self._signals(images, targets)
+        if self._checks:  # behind the signals, whose messages name the step
+            require_derivative(self._model, images[:1], once=self._together)
+            self._checks = not self._together
         found: dict[str, Tensor] = {}
         for name, explain in self._explainers.items():
             if isinstance(explain, Backward):

@@ -23,7 +23,8 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     """The model in evaluation mode (dropout off); its modules' own modes come back afterwards. InputError for an
     exported program, whose mode is fixed.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    # A frozen script has no modes.
+    modes = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
     try:
         model.eval()
     except NotImplementedError as error:

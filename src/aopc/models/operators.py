@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 #: Methods by which values of a tensor leave torch without an operator.
-_ESCAPES = {
+ESCAPES = {
     getattr(Tensor, name)
     for name in (
         "numpy", "tolist", "item", "data_ptr", "const_data_ptr", "mutable_data_ptr", "untyped_storage", "storage",
@@ -218,7 +218,7 @@ class _Methods(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         escapes = (
-            func in _ESCAPES
+            func in ESCAPES
             and not self._operators.busy
             and any(isinstance(a, Tensor) and _depends(self._operators, a) for a in args)
         )

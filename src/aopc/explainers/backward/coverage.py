@@ -100,6 +100,11 @@ class Graph:
         self._scores, self._images, self.record = scores, images, record
         self._preprocessing: dict[Node, bool] = {images: True}
 
+    @property
+    def between(self) -> Iterator[Node]:
+        """All nodes between the scores and the images."""
+        return iter(self._reached - {self._images})
+
     def sources(self, node: Node) -> list[int]:
         """Places among a node's inputs that the images reach."""
         return [i for i, (source, _) in enumerate(node.next_functions) if source in self._reached]

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from aopc.base.errors import InputError
+from aopc.models.operators import ESCAPES
 from aopc.models.zoo.normalisation import channel_norm
 
 F = nn.functional
@@ -43,7 +44,10 @@ _CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
 _KIND = {function: kind for kind, functions in _CALLS.items() for function in functions}
 #: Functions that leave the graph, so that no gradient follows what is computed from their results, or that may change
 #: what goes backward through it.
-_LEAVING = ("item", "tolist", "numpy", "__float__", "__int__", "__complex__", "__array__", "register_hook")
+_LEAVING = {method.__name__ for method in ESCAPES} - {"__bool__", "__index__", "__contains__", "__deepcopy__"} | {
+    "register_hook", "grad_fn",
+}  # fmt: skip
+_GRAD_FN: Any = vars(torch._C.TensorBase)["grad_fn"].__get__
 #: Functions that read a tensor's form alone: of the first argument, or of the others.
 _FORM_OF_FIRST = (
     "zeros_like",
@@ -175,6 +179,8 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(function, "__name__", str(function))
+        if function == _GRAD_FN:
+            name = "grad_fn"
         read: Any = (args, kwargs)
         if name in _FORM_OF_FIRST:
             read = (args[1:], kwargs)
@@ -187,7 +193,8 @@ class Recorder(TorchFunctionMode):
             self.leaving = self._call(name)
         lost = any(not t.requires_grad and (t.is_floating_point() or name not in _PICKING) for t in given)
         layer, operands = None, None
-        if (kind := self._kind(function, args, kwargs)) is not None:
+        plain = not any(_has_own_functions(kind) for kind in types)
+        if plain and (kind := self._kind(function, args, kwargs)) is not None:
             layer = Layer(kind, function, args, kwargs)
             entry = torch.ops.aten.alias.default(args[0] if args else kwargs["input"])
             layer.entry = entry.grad_fn
@@ -239,7 +246,7 @@ class Recorder(TorchFunctionMode):
         if kind is None or not isinstance(first, Tensor) or not first.requires_grad:
             return None
         if function in _SUMS:
-            axes = args[1] if len(args) > 1 else kwargs.get("dim")
+            axes = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
             axes = (axes,) if isinstance(axes, int) else axes
             inner = isinstance(axes, tuple | list) and axes and all(isinstance(a, int) and a % first.ndim for a in axes)
             return kind if inner else None  # a sum over the batch mixes images
@@ -263,9 +270,16 @@ class Recorder(TorchFunctionMode):
         return Call(function)
 
 
+def _has_own_functions(kind: type) -> bool:
+    """Whether a class of tensors decides itself what torch's functions do."""
+    own: Any = getattr(kind, "__torch_function__", None)
+    usual: Any = (Tensor.__torch_function__, nn.Parameter.__torch_function__)
+    return own is not None and not any(getattr(own, "__func__", own) is getattr(u, "__func__", u) for u in usual)
+
+
 def _operands(name: str, args: Any, kwargs: Any) -> list[tuple[Tensor, int]] | None:
     """What a sum of two tensors adds, (first, second); none for a sum with the number 0, None for another."""
-    first, second = args[0] if args else None, args[1] if len(args) > 1 else kwargs.get("other")
+    first, second = args[0] if args else kwargs.get("input"), args[1] if len(args) > 1 else kwargs.get("other")
     if isinstance(first, Tensor) != isinstance(second, Tensor) and (
         first == 0 if isinstance(second, Tensor) else second == 0
     ):

@@ -74,6 +74,9 @@ class Plan:
     def __init__(self, graph: Graph, rules: RuleSet, see: Callable[..., None]) -> None:
         self._graph, self._rules, self._see = graph, rules, see
         self._register: list[Callable[[], Any]] = []
+        if not rules.divides:
+            # Without rules in between, products of small numbers vanish unseen.
+            self._register += [partial(node.register_prehook, self._passing) for node in graph.between]
         if rules.changes_nothing:
             return
         norms: dict[Node, list[Layer]] = defaultdict(list)
@@ -98,6 +101,11 @@ class Plan:
             for handle in handles:
                 handle.remove()
 
+    def _passing(self, signals: tuple[Tensor | None, ...]) -> None:
+        for signal in signals:
+            if signal is not None:
+                self._see(signal)
+
     def _require_foldable(self, norm: Layer) -> None:
         layers, before = self._graph.record.layers, self._graph.before(norm)
         layer = layers.get(before)
@@ -118,8 +126,10 @@ class Plan:
         def leaving(gradients: tuple[Tensor, ...], _: Any) -> tuple[Tensor, ...]:
             (signal,) = hook.backward(layer, (layer.input,), hook.stored_tensors["grad_output"])
             hook.stored_tensors.clear()
+            # The network may go on in other numbers here.
+            signal = signal.to(gradients[0])
             self._see(signal)
-            return (signal.to(gradients[0]),)
+            return (signal,)
 
         self._register += [
             partial(layer.exit.register_prehook, arriving), partial(layer.entry.register_hook, leaving),
