@@ -169,9 +169,10 @@ class Recorder(TorchFunctionMode):
         self.unfollowed: set[Node] = set()
         self.leaving: Call | None = None
         self._names = {module: name for name, module in model.named_modules()}
+        # Sets of tensors: the values say nothing.
         self._from_images: Any = WeakTensorKeyDictionary()
         self._overwritten: Any = WeakTensorKeyDictionary()
-        self._from_images[images] = True
+        self._from_images[images] = None
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(function, "__name__", str(function))
@@ -201,12 +202,12 @@ class Recorder(TorchFunctionMode):
         result = function(*args, **kwargs)
         self._require_current(name, args, result)
         if base is not None and result._base is not base:  # dropout that is off gives back what it was given
-            self._overwritten[base] = True
+            self._overwritten[base] = None
         node = result.grad_fn if isinstance(result, Tensor) else None
         for tensor in _tensors(args if result is None else result):  # without a result it changes what it was given
-            self._from_images[tensor] = True
+            self._from_images[tensor] = None
             if tensor._base is not None:
-                self._from_images[tensor._base] = True
+                self._from_images[tensor._base] = None
             if tensor.grad_fn is not None:
                 if tensor.grad_fn not in self.calls:
                     self.calls[tensor.grad_fn] = self._call(name)
