@@ -144,9 +144,9 @@ class ArgumentsExchanged(Operator):
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         given = [c for c in _arguments(node) if c != "," and c.type != "argument"]
-        if node.type == "arglist" and len(given) > 1 and given[:2] == node.children[:3:2]:
-            if len(given) > 2 or _called(node) not in _SYMMETRIC:
-                yield _place(node)
+        two = node.type == "arglist" and len(given) > 1 and given[:2] == node.children[:3:2]
+        if two and (len(given) > 2 or _called(node) not in _SYMMETRIC):
+            yield _place(node)
 
     def mutate(self, node: Any, index: int) -> Any:
         first, comma, second, *rest = node.children

@@ -248,6 +248,7 @@ FOLLOWED: dict[str, Network] = {
     "index_select": lambda x: x.index_select(1, x.detach()[0, :, 0, 0].argsort()),
     "take_along_dim": lambda x: x.take_along_dim(x.detach().argmax(1, keepdim=True), 1),
     "twice": lambda x: x * x,
+    "a view of what is not theirs": lambda x: x * torch.ones(18).view(3, 6, 1),
     "shape": lambda x: x.reshape(x.detach().shape[0], -1) / x.size(1),
 }
 
@@ -338,24 +339,29 @@ def test_both_contributions_to_a_sum_are_kept(network: Network, factors: tuple[i
         assert tensor._version == version
 
 
-def test_a_contribution_that_changes_afterwards_shows_it() -> None:
-    def network(x: Tensor) -> Tensor:
-        y, z = x * 1, x * 2
-        total = y + z
-        z.add_(1)
+@pytest.mark.parametrize("add", [lambda y, z: y + z, torch.add])
+def test_contributions_that_change_afterwards_show_it(add: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def network(x: Tensor, changed: int) -> Tensor:
+        terms = [x * 1, x * 2]
+        total = add(*terms)
+        terms[changed].add_(1)
         return total
 
-    ((first, second),) = recorded(network)[0].operands.values()
-    assert first[0]._version == first[1]
-    assert second[0]._version != second[1]
+    for changed in (0, 1):
+        (operands,) = recorded(lambda x, changed=changed: network(x, changed))[0].operands.values()
+        assert [tensor._version != version for tensor, version in operands] == [changed == 0, changed == 1]
 
 
-@pytest.mark.parametrize("network", [lambda x: x + 0, lambda x: 0 + x, lambda x: sum([x]), lambda x: x.add(0.0)])
+@pytest.mark.parametrize(
+    "network", [lambda x: x + 0, lambda x: 0 + x, lambda x: sum([x]), lambda x: x.add(0.0), lambda x: torch.add(0, x)]
+)
 def test_a_sum_with_zero_adds_nothing(network: Network) -> None:
     assert list(recorded(network)[0].operands.values()) == [[]]
 
 
-@pytest.mark.parametrize("network", [lambda x: x + 1, lambda x: 1 + x, lambda x: x - x, lambda x: x.mul(3)])
+@pytest.mark.parametrize(
+    "network", [lambda x: x + 1, lambda x: 1 + x, lambda x: torch.add(1, x), lambda x: x - x, lambda x: x.mul(3)]
+)
 def test_other_steps_are_no_sum_of_two(network: Network) -> None:
     assert recorded(network)[0].operands == {}
 
@@ -438,3 +444,32 @@ def test_what_is_not_of_the_images_is_not_recorded() -> None:
     assert record.operands == {}
     assert {call.function for call in record.calls.values()} == {"conv2d", "exp"}
     assert record.calls[result.grad_fn].function == "exp"
+
+
+def test_views_of_other_tensors_may_be_read_beside_a_change_in_place() -> None:
+    def network(x: Tensor) -> Tensor:
+        y = x * 2
+        return F.relu(y.flatten(1), inplace=True) * torch.ones(54, 2)[:, 0].view(2, 3, 9).flatten()[:1]
+
+    _, images, result = recorded(network)
+    torch.testing.assert_close(result, (2 * images).clamp(min=0).flatten(1))
+
+
+def test_modules_that_are_not_the_models_have_no_name() -> None:
+    """One that is made in the forward pass: the call is that of the layer that made it."""
+
+    class Made(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.ReLU()(x)
+
+    class Plain:
+        """No module at all."""
+
+        def apply(self, x: Tensor) -> Tensor:
+            return x.exp()
+
+    model = Made()
+    record, _, result = recorded(model, model=model)
+    assert str(record.calls[result.grad_fn]) == "'relu' in the layer 'model' of type Made"
+    record, _, result = recorded(Plain().apply, model=model)
+    assert record.calls[result.grad_fn] == Call("exp")
