@@ -167,3 +167,13 @@ def test_a_network_for_one_image_gets_one_at_a_time() -> None:
     whole = nn.Sequential(nn.Flatten(), model.linear).eval()
     expected = aopc.heatmaps(whole, x, "sensitivity-l2", [0, 1, 2])
     np.testing.assert_allclose(aopc.heatmaps(model, x, "sensitivity-l2", [0, 1, 2]), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("explainer", ["sensitivity-l2", lambda m, x, t: m(x)[:, :1, None].expand(-1, 13, 13)])
+def test_a_network_that_changes_its_input_does_not_change_the_users(explainer: object) -> None:
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(3 * 13 * 13, 3)).eval()
+    x = images(3, 13, 13)
+    before = x.clone()
+    for targets in ([0, 1, 2], None):
+        aopc.heatmaps(model, x, explainer, targets)  # type: ignore[arg-type]
+        assert torch.equal(x, before)

@@ -105,7 +105,7 @@ def test_a_layer_is_the_call_between_its_two_nodes(name: str) -> None:
         lambda x: F.batch_norm(x, MEAN.clone(), VARIANCE.clone(), None, None, True),
         lambda x: F.pad(x, (1, 1), value=2.0),
         lambda x: F.pad(x, (1, 1), "constant", 2.0),
-        lambda x: F.conv2d(x.detach(), W2),
+        lambda x: F.conv2d(x.detach(), W2.clone().requires_grad_(True)),
         lambda x: F.relu(x),
     ],
 )

@@ -171,9 +171,11 @@ def test_what_a_rule_leaves_out_of_a_signal_is_seen() -> None:
     plan, scores, leaf, seen = planned(deconvolution(), network, pixels(2, -1, 0.5))
     with plan.in_place():
         torch.autograd.grad(scores, leaf, torch.tensor([[1.0, 0.0]]).double())
-    ((value, values),) = seen
-    assert not values
-    assert (value >= 0).all()
+    assert not any(values for _, values in seen)
+    # (-1, 0.25 …) of the second layer's weights in its first row, twice; what is negative stays out.
+    row = 2 * torch.linspace(-1, 1, 8).double()[:4]
+    assert (row < 0).any()
+    assert any(value.shape == (1, 4) and bool((value == 0).all()) for value, _ in seen)
 
 
 def normed(x: Tensor, *, twice: bool = False, reads: bool = False) -> Tensor:

@@ -237,7 +237,7 @@ class Recorder(TorchFunctionMode):
         """The kind of the layer that the call is, None if it is none, or one that no rule fits."""
         kind = _KIND.get(function)
         first = args[0] if args else kwargs.get("input")
-        if kind is None or not isinstance(first, Tensor) or not first.requires_grad:
+        if not (isinstance(first, Tensor) and first.requires_grad):
             return None
         if function in _SUMS:
             axes = args[1] if len(args) > 1 else kwargs.get("dim")
