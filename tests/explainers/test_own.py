@@ -436,13 +436,3 @@ def test_of_many_changes_three_are_named_and_the_others_counted() -> None:
     for count, said in ((3, rf"\({named}\)"), (4, rf"\({named} and 1 more\)"), (8, rf"\({named} and 5 more\)")):
         with pytest.raises(aopc.InputError, match=said):
             aopc.heatmaps(model, x, changing(count), [0])
-
-
-def test_tensors_without_values_of_their_own_are_left_alone() -> None:
-    """On the meta device, sparse, or not made yet."""
-    model = small_network()
-    model.register_buffer("nowhere", torch.empty(3, device="meta"))
-    model.register_buffer("sparse", torch.eye(3).to_sparse())
-    model.later = nn.LazyLinear(2)
-    model.elsewhere = torch.empty(2, device="meta")
-    assert NetworkState(model).restore() == []

@@ -19,6 +19,8 @@ from aopc.explainers.state import NetworkState, random_numbers, torch_as_before
 class Own(nn.Module):
     """A layer of the user's, with a cache of its own and a function in an attribute."""
 
+    level = 1
+
     def __init__(self) -> None:
         super().__init__()
         self.names, self.counts, self.seen = ["a"], {"a": 1}, {1}
@@ -36,7 +38,7 @@ def network() -> nn.Sequential:
     return model.eval()
 
 
-def other(*_: Any) -> Any:
+def other(*_: Any) -> Any:  # any function
     return None
 
 
@@ -294,3 +296,23 @@ def test_random_numbers_are_the_seeds_and_the_keys_and_go_on_as_before() -> None
     torch.manual_seed(6)
     with random_numbers("a", "b"):
         assert all(a != b for a, b in zip(drawn(), one, strict=True))
+
+
+def test_tensors_without_values_of_their_own_are_left_alone() -> None:
+    """On the meta device, sparse, or not made yet."""
+    model = network()
+    model.register_buffer("nowhere", torch.empty(3, device="meta"))
+    model.register_buffer("sparse", torch.eye(3).to_sparse())
+    model.later = nn.LazyLinear(2)
+    model.elsewhere = torch.empty(2, device="meta")
+    assert NetworkState(model).restore() == []
+
+
+def test_settings_of_a_class_are_its_own_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions are looked at alone: what else lies beside them is not the network's."""
+    state = NetworkState(network())
+    monkeypatch.setattr(Own, "level", 2)
+    monkeypatch.setattr(Own, "__doc__", "another")
+    monkeypatch.setattr(torch, "_of_a_test", other, raising=False)
+    assert state.restore() == []
+    assert (Own.level, Own.__doc__, torch._of_a_test) == (2, "another", other)

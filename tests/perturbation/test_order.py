@@ -161,3 +161,13 @@ def test_heatmaps_wider_than_float32_keep_what_they_have() -> None:
     for heatmaps in (maps, torch.from_numpy(maps)):
         assert Ranking.of_heatmaps(grid, heatmaps, "morf", ["a"], 0).orders.tolist() == [[[1, 0]]]
         assert Ranking.of_heatmaps(grid, heatmaps, "lerf", ["a"], 0).orders.tolist() == [[[0, 1]]]
+
+
+def test_random_orders_ask_for_the_memory_that_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all of them twice, one by one and joined."""
+    asked: dict[str, int] = {}
+    monkeypatch.setattr("aopc.perturbation.order.require_memory", lambda needed, what: asked.setdefault(what, needed))
+    found = random_orders(Grid(20, 30, 1), ["a", "b", "c"], 4, 0)
+    ((what, needed),) = asked.items()
+    assert what == "4 random orders of 600 regions for 3 images"
+    assert 2 * found.nbytes <= needed <= 2.1 * found.nbytes
