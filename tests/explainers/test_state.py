@@ -263,6 +263,17 @@ def test_settings_of_the_users_own_are_put_back_too() -> None:
     assert settings() == usual
 
 
+@pytest.mark.parametrize(("on", "warns"), [(True, False), (True, True), (False, False)])
+def test_determinism_is_put_back_as_strict_as_it_was(on: bool, warns: bool) -> None:
+    with torch_as_before():
+        torch.use_deterministic_algorithms(on, warn_only=warns)
+        mine = settings()
+        for other_way in ((False, False), (True, False), (True, True)):
+            with torch_as_before():
+                torch.use_deterministic_algorithms(other_way[0], warn_only=other_way[1])
+            assert settings() == mine
+
+
 def test_gradients_are_on_wherever_the_caller_is() -> None:
     x = torch.ones(2)
     for mode in (torch.no_grad(), torch.inference_mode()):
@@ -293,6 +304,11 @@ def test_random_numbers_are_the_seeds_and_the_keys_and_go_on_as_before() -> None
     for key in (("a",), ("b", "a"), ()):
         with random_numbers(*key):
             assert all(a != b for a, b in zip(drawn(), one, strict=True))
+    many = set()
+    for key in map(str, range(300)):
+        with random_numbers(key):
+            many.add(drawn())
+    assert len(many) == 300
     torch.manual_seed(6)
     with random_numbers("a", "b"):
         assert all(a != b for a, b in zip(drawn(), one, strict=True))
