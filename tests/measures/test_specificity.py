@@ -86,3 +86,10 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(aopc.InputError, match=said):
             with_their_spread(*wrong)
+
+
+def test_a_heatmap_is_constant_by_its_own_size() -> None:
+    """One that is tiny beside the others is a picture all the same."""
+    maps = np.array([[[1.0, 2.0, 4.0]], [[1.0, 2.0, 4.0]], [[3.0, 1.0, 0.0]]])
+    maps[0] *= 1e-9
+    np.testing.assert_allclose(similarity_to_others(maps, np.array([0, 0, 1])), [1, 1, np.nan])

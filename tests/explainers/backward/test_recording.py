@@ -151,6 +151,7 @@ def test_the_same_call_with_other_parameters() -> None:
     torch.testing.assert_close(layer.with_parameters(weight, None)(x), F.conv2d(x, weight, padding=1))
     assert (other.entry, other.exit, other.kind, other.stale) == (layer.entry, layer.exit, LINEAR, False)
     assert other.input is layer.input
+    assert other.arguments == layer.arguments == {}
 
 
 def test_a_layer_whose_input_changed_is_stale() -> None:

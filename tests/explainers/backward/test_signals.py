@@ -178,3 +178,12 @@ def test_compiled_networks_run_as_they_were_written() -> None:
     expected, found = (signals.Signals(m, sets)(x, targets) for m in (model, compiled))
     for name in sets:
         torch.testing.assert_close(found[name].values, expected[name].values)
+
+
+def test_relevance_that_vanishes_at_once_is_found_in_float64() -> None:
+    """ε = 10²⁵ at two neurons of one input: exactly zero in float32, and 10⁻⁵⁰."""
+    model = nn.Sequential(*single(1.0), single(1.0)[1]).eval()
+    found = signals.Signals(model, {"": lrp.epsilon(epsilon=1e25)})(torch.ones(1, 1, 1, 1), torch.tensor([0]))[""]
+    assert found.values.tolist() == [[[[0.0]]]]
+    assert found.wide is not None
+    np.testing.assert_allclose(found.wide.flatten(), [1e-50], rtol=1e-6)

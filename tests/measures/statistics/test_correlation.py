@@ -200,3 +200,9 @@ def test_what_is_no_array_of_images_and_points_is_refused() -> None:
         rank_correlation([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0]])
     with pytest.raises(InputError, match=r"two arrays .* got \(1, 3\) and \(1, 4\)"):
         rank_correlation([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0, 4.0]])
+
+
+def test_constant_points_have_no_order_and_give_no_warning() -> None:
+    with np.errstate(all="raise"):
+        assert permutation_p([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == (1.0, 1.0)
+        assert np.isnan(rank_correlation([[1.0, 1.0, 1.0]] * 2, [[1.0, 2.0, 3.0]] * 2).rho)
