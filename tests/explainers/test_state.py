@@ -60,6 +60,7 @@ UNSAID: dict[str, Callable[[nn.Sequential], object]] = {
     "another list": lambda m: setattr(m[2], "names", []),
     "a dictionary": lambda m: m[2].counts.update(a=2),
     "a set": lambda m: m[2].seen.clear(),
+    "another member of a set": lambda m: (m[2].seen.clear(), m[2].seen.add(5)),
     "an equal parameter": lambda m: setattr(m[0], "weight", nn.Parameter(m[0].weight.detach().clone())),
     "an equal buffer": lambda m: m[1].register_buffer("running_mean", m[1].running_mean.clone()),
 }
