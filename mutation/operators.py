@@ -23,8 +23,12 @@ _CORE = (
     *("NumberReplacer", "ZeroIterationForLoop", "ReplaceBreakWithContinue", "ReplaceContinueWithBreak"),
 )
 _MODULES = {"np", "torch", "nn", "math", "stats"}
-#: Arguments that forbid something, and that no number depends on.
-_GUARDS = {"frozen", "eq", "strict"}
+#: Arguments that forbid something, or say how much a cache keeps: no number depends on them.
+_GUARDS = {"frozen", "eq", "strict", "maxsize"}
+#: Arguments that allow the given array itself in place of a copy: the values are the same.
+_SAVINGS = {"copy=False"}
+#: Functions of two arguments that give the same whichever comes first, NaN included. (max and min of Python do not.)
+_SYMMETRIC = {f"{m}.{f}" for m in ("np", "torch") for f in ("maximum", "minimum")} | {"np.array_equal", "torch.equal"}
 _WORD = re.compile(r"""["'][A-Za-z][\w.-]*["']""")
 
 
@@ -140,7 +144,8 @@ class ArgumentsExchanged(Operator):
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         given = [c for c in _arguments(node) if c != "," and c.type != "argument"]
-        if node.type == "arglist" and len(given) > 1 and given[:2] == node.children[:3:2]:
+        two = node.type == "arglist" and len(given) > 1 and given[:2] == node.children[:3:2]
+        if two and (len(given) > 2 or _called(node) not in _SYMMETRIC):
             yield _place(node)
 
     def mutate(self, node: Any, index: int) -> Any:
@@ -185,7 +190,16 @@ class CallUnwrapped(Operator):
 
 
 def _is_guard(node: Any) -> bool:
-    return node.type == "argument" and node.children[0].type == "name" and node.children[0].value in _GUARDS
+    if node.type != "argument" or node.children[0].type != "name":
+        return False
+    return node.children[0].value in _GUARDS or node.get_code(include_prefix=False) in _SAVINGS
+
+
+def _called(arguments: Any) -> str:
+    """The dotted name of what a call's list of arguments is given to."""
+    call = arguments.parent
+    before = call.parent.children[: call.parent.children.index(call)]
+    return "".join(n.get_code() for n in before).strip()
 
 
 def _arguments(node: Any) -> list[Any]:
@@ -207,8 +221,8 @@ def operators() -> list[Operator]:
 
 
 def says_nothing(node: Any) -> bool:
-    """Whether no number can show a node's change: of annotations, messages of errors, guards, and the marks of
-    keyword-only parameters.
+    """Whether no number can show a node's change: of annotations, messages of errors, guards (:data:`_GUARDS`,
+    :data:`_SAVINGS`), and the marks of keyword-only parameters.
     """
     while node.parent is not None:
         above = node.parent

@@ -44,3 +44,22 @@ def test_each_module_has_its_own_tests() -> None:
         assert run.tests_of(Path(f"src/aopc/{module}.py")) == (Path(f"tests/{tests}.py"),)
     of_the_room = run.tests_of(Path("src/aopc/paper/claims/__init__.py"))
     assert Path("tests/paper/claims/test_rules.py") in of_the_room
+
+
+def test_what_gives_the_same_by_a_rule_is_no_mutant(tmp_path: Path) -> None:
+    """Copies that are saved, sizes of caches, and the order of two arguments where it says nothing; not others."""
+    module = tmp_path / "module.py"
+    lines = [
+        "a = x.astype(float, copy=False)",
+        "b = lru_cache(maxsize=16)",
+        "c = np.maximum(x, y)",
+        "d = x.to(device, copy=True)",
+        "e = np.subtract(x, y)",
+        "f = np.maximum(x, y, z)",
+        "g = max(x, y)",
+    ]
+    module.write_text("\n".join(lines) + "\n")
+    found = [m for place in run.mutants_of(module) for m in place]
+    kinds = ("ArgumentsExchanged", "ArgumentDropped", "NumberReplacer", "ReplaceFalseWithTrue", "ReplaceTrueWithFalse")
+    changed = {lines[m.line - 1][0] for m in found if m.operator in kinds}
+    assert changed == set("defg")

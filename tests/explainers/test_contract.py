@@ -1,11 +1,15 @@
 """What every explainer keeps to."""
 
+import functools
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import aopc
+from aopc.explainers.contract import check_callable, name_of
 from aopc.explainers.registry import EXPLAINERS
 from conftest import images, small_network
 
@@ -51,3 +55,65 @@ def test_nonfinite_heatmaps_name_the_image_or_become_nan(network: nn.Sequential)
     maps = aopc.heatmaps(network, images(2, 13, 13), broken, allow_nonfinite=True)
     assert np.isnan(maps[0]).all()
     assert np.isfinite(maps[1]).all()
+
+
+def test_explainers_without_a_name_are_called_by_their_function_or_class() -> None:
+    class Mine:
+        def __call__(self, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            return x.sum(1)
+
+    for explain, name in (
+        (images, "images"),
+        (functools.partial(images, 1), "images"),
+        (functools.partial(functools.partial(images, 1), 2), "images"),
+        (functools.partial(Mine()), "Mine"),
+        (Mine(), "Mine"),
+        (nn.ReLU(), "ReLU"),
+    ):
+        assert name_of(explain) == name
+
+
+class Module(nn.Module):
+    """A network that explains another one."""
+
+    def forward(self, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return x.sum(1)
+
+
+class Waits:
+    async def __call__(self, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return x.sum(1)
+
+
+def yields(model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> Iterator[torch.Tensor]:
+    yield x.sum(1)
+
+
+@pytest.mark.parametrize(
+    "explain",
+    [Module(), lambda *arguments: 0, functools.partial(lambda a, b, c, d: 0, 1), lambda model, images, targets, k=3: 0],
+)
+def test_what_takes_three_arguments_can_be_an_explainer(explain: object) -> None:
+    check_callable("mine", explain)
+
+
+@pytest.mark.parametrize(
+    ("explain", "said"),
+    [
+        (Module, "is a class"),
+        (3, "is of type int"),
+        (yields, "yields or awaits"),
+        (Waits(), "yields or awaits"),
+        (functools.partial(yields), "yields or awaits"),
+        (nn.ReLU(), r"cannot take three arguments \(too many positional arguments\)"),
+        (lambda model, images: 0, "cannot take three arguments"),
+        (functools.partial(lambda a, b, c: 0, 1), "cannot take three arguments"),
+        (dict.fromkeys, "cannot take three arguments"),
+    ],
+)
+def test_what_cannot_be_one_is_told_why(explain: object, said: str) -> None:
+    with pytest.raises(
+        aopc.InputError, match=f"the explainer 'mine' {said}.*explain\\(model, images, targets\\)"
+    ) as caught:
+        check_callable("mine", explain)
+    assert "\n" not in str(caught.value)

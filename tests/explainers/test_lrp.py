@@ -192,3 +192,27 @@ def test_a_dead_network_has_zero_heatmaps() -> None:
     model = small_network()
     nn.init.zeros_(model[-1].weight)
     assert zero_heatmaps(aopc.heatmaps(model, images(2, 13, 13), "lrp-epsilon-0.01")).all()
+
+
+def test_relevance_that_float32_would_lose_is_computed_in_float64() -> None:
+    """ε = 10²⁵ at two neurons of one input: 1 / 10²⁵ each, 10⁻⁵⁰ together."""
+    one = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(one.weight)
+    model, x = nn.Sequential(nn.Flatten(), one, one).eval(), torch.ones(1, 1, 1, 1)
+    found = Signals(model, {"": lrp.epsilon(epsilon=1e25)})(x, torch.tensor([0]))[""]
+    assert found.wide is not None
+    assert found.narrow is not None
+    assert found.narrow.tolist() == [True]
+    np.testing.assert_allclose(found.wide.flatten(), [1e-50], rtol=1e-6)
+
+
+def test_activations_that_float32_would_lose_divide_in_float64() -> None:
+    """10⁻²⁰ · 10⁻²⁰ is no normal number of float32; 10³⁸ times it is the score, all of which is the pixel's."""
+    first, second = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.constant_(first.weight, 1e-20)
+    nn.init.constant_(second.weight, 1e38)
+    model, x = nn.Sequential(nn.Flatten(), first, second).eval(), torch.full((1, 1, 1, 1), 1e-20)
+    for rules in (lrp.alpha_beta(alpha=1.0, beta=0.0), lrp.epsilon(epsilon=1e-60)):
+        found = Signals(model, {"": rules})(x, torch.tensor([0]))[""]
+        assert found.wide is not None
+        np.testing.assert_allclose(found.wide.flatten(), [1e-2], rtol=1e-3)

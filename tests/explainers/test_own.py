@@ -420,3 +420,19 @@ def test_every_explainer_of_ours_gives_in_company_what_it_gives_alone_and_change
             np.testing.assert_array_equal(found[name], alone[name], err_msg=name)
     assert not state.restore()
     assert described(model) == before
+
+
+def test_of_many_changes_three_are_named_and_the_others_counted() -> None:
+    def changing(count: int) -> Explain:
+        def explain(model: nn.Module, batch: Tensor, targets: Tensor) -> Tensor:
+            for parameter in list(model.parameters())[:count]:
+                parameter.data.add_(1)
+            return batch.sum(1)
+
+        return explain
+
+    model, x = small_network(), images(1, 13, 13)
+    named = "the parameter 0.weight, the parameter 0.bias, the parameter 4.weight"
+    for count, said in ((3, rf"\({named}\)"), (4, rf"\({named} and 1 more\)"), (8, rf"\({named} and 5 more\)")):
+        with pytest.raises(aopc.InputError, match=said):
+            aopc.heatmaps(model, x, changing(count), [0])

@@ -1,5 +1,7 @@
 """AOPC."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,3 +61,14 @@ def test_single_precision_is_summed_in_double() -> None:
     curves[0, 0, 0] = 0
     expected = float(np.float32(0.1)) * 200_000 / 200_001
     assert aopc.aopc(curves) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("measure", [aopc.aopc, aopc_curves])
+def test_what_is_no_array_of_curves_is_refused(measure: Any) -> None:
+    for curves in ([[1.0, 2.0]], np.ones((0, 1, 2)), [[["a"]]]):
+        with pytest.raises(
+            aopc.InputError, match=r"curves must be numbers of shape \(images, trajectories, steps \+ 1\)"
+        ):
+            measure(curves)
+    with pytest.raises(aopc.InputError, match="unknown output 'logits': did you mean 'logit'"):
+        measure(np.ones((1, 1, 2)), "logits")

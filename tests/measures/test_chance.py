@@ -29,7 +29,8 @@ def test_near_chance_is_said(right: int, images: int, classes: int) -> None:
 @pytest.mark.parametrize(
     ("right", "images", "classes"),
     [(17, 24, 1000), (2, 24, 1000), (0, 4, 1000), (0, 1, 2), (400, 5000, 1000), (80, 100, 2), (6, 10, 10), (5, 5, 1000),
-     (3, 6, 2), (0, 20, 1), (3, 5, 4), (4, 5, 4), (6, 8, 2)],
+     (3, 6, 2), (0, 20, 1), (3, 5, 4), (4, 5, 4), (6, 8, 2),
+     (5, 8, 2)]  # a quarter of the way is not less than it,
 )  # fmt: skip
 def test_what_is_above_it_or_too_few_is_not(right: int, images: int, classes: int) -> None:
     assert no_better_than_chance(right, images, classes) is None

@@ -17,3 +17,9 @@ def test_a_score_within_rounding_is_no_denominator() -> None:
     maps[4] = np.nan
     found = conserved_share(maps, np.array([0.0, 1e-9, -1e-6, 1.0, 1.0]))
     assert np.isnan(found).tolist() == [True, True, True, False, True]
+
+
+def test_a_heatmap_and_a_score_of_nothing_have_no_share_and_no_warning() -> None:
+    with np.errstate(all="raise"):
+        found = conserved_share(np.zeros((2, 1, 2)), np.array([0.0, 3.0]))
+    np.testing.assert_array_equal(found, [np.nan, 0.0])

@@ -1,8 +1,11 @@
 """Heatmaps against masks of what the label names."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import aopc
 from aopc.measures.localisation import pointing_game, relevance_mass
 
 
@@ -53,3 +56,18 @@ def test_relevance_mass_of_nothing_known_is_the_objects_share() -> None:
     masks[:, :4] = True
     assert relevance_mass(maps, masks).mean() == pytest.approx(0.25, abs=0.01)
     assert pointing_game(maps, masks).mean() == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.parametrize("measure", [relevance_mass, pointing_game])
+@pytest.mark.parametrize(
+    ("maps", "masks", "said"),
+    [
+        (np.ones((2, 3)), np.ones((1, 2, 3), bool), r"heatmaps must be numbers of shape \(images, height, width\)"),
+        (np.ones((1, 2, 3)), np.ones((2, 3), bool), r"masks must be truth values of shape \(images, height, width\)"),
+        (np.ones((1, 2, 3)), np.ones((1, 2, 3)), "masks must be truth values .* got float64"),
+        (np.ones((1, 2, 3)), np.ones((1, 3, 2), bool), r"must have one shape; got \(1, 2, 3\) and \(1, 3, 2\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(measure: Any, maps: np.ndarray, masks: np.ndarray, said: str) -> None:
+    with pytest.raises(aopc.InputError, match=said):
+        measure(maps, masks)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import aopc
 from aopc.measures.specificity import similarity_to_others, with_their_spread
 from aopc.measures.statistics.hypotheses import mean_reading
 
@@ -65,3 +66,30 @@ def test_a_constant_heatmap_has_no_correlation_whatever_its_mean_rounds_to(value
     assert np.isnan(similarity_to_others(maps, np.zeros(4, dtype=int))).all()
     maps[:2] += np.random.default_rng(1).standard_normal((2, 31, 29)).astype(np.float32) * abs(value)
     assert np.isfinite(similarity_to_others(maps, np.zeros(4, dtype=int))[:2]).all()
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    maps, classes = np.ones((2, 3, 4)), np.array([0, 0])
+    for wrong, said in (
+        ((maps[0], classes), r"heatmaps must be numbers of shape \(images, height, width\)"),
+        ((maps * np.nan, classes), "heatmaps must be finite"),
+        ((maps, classes * 1.0), r"classes must be integers of shape \(images\)"),
+        ((maps, classes[None]), r"classes must be integers of shape \(images\)"),
+        ((maps, classes[:1]), "as many of each: got 2 heatmaps, 1 classes"),
+    ):
+        with pytest.raises(aopc.InputError, match=said):
+            similarity_to_others(*wrong)
+    for wrong, said in (
+        ((maps, classes), r"similarities must be numbers of shape \(images\)"),
+        ((np.ones(2), classes * 1.0), r"classes must be integers of shape \(images\)"),
+        ((np.ones(3), classes), "as many of each: got 3 similarities, 2 classes"),
+    ):
+        with pytest.raises(aopc.InputError, match=said):
+            with_their_spread(*wrong)
+
+
+def test_a_heatmap_is_constant_by_its_own_size() -> None:
+    """One that is tiny beside the others is a picture all the same."""
+    maps = np.array([[[1.0, 2.0, 4.0]], [[1.0, 2.0, 4.0]], [[3.0, 1.0, 0.0]]])
+    maps[0] *= 1e-9
+    np.testing.assert_allclose(similarity_to_others(maps, np.array([0, 0, 1])), [1, 1, np.nan])

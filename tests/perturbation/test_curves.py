@@ -1,7 +1,9 @@
 """Curves as they are counted, taken apart and put together."""
 
 import numpy as np
+import pytest
 
+import aopc
 from aopc.perturbation.curves import Curves
 
 
@@ -51,3 +53,37 @@ def test_images_follow_each_other_and_trajectories_lie_side_by_side() -> None:
     assert beside.logits.tolist() == [[[0, 1], [10, 11], [12, 13]], [[2, 3], [14, 15], [16, 17]]]
     assert (beside.probabilities == -beside.logits).all()
     assert (beside.targets.tolist(), beside.image_ids) == ([0, 1], ("0", "1"))
+
+
+@pytest.mark.parametrize(
+    ("logits", "probabilities", "targets", "names"),
+    [
+        ((2, 3), (2, 3), (2,), 2),
+        ((2, 1, 3, 1), (2, 1, 3, 1), (2,), 2),
+        ((2, 1, 3), (2, 1, 4), (2,), 2),
+        ((2, 1, 3), (2, 1, 3), (3,), 2),
+        ((2, 1, 3), (2, 1, 3), (2, 1), 2),
+        ((2, 1, 3), (2, 1, 3), (2,), 1),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_with_their_shapes(
+    logits: tuple[int, ...], probabilities: tuple[int, ...], targets: tuple[int, ...], names: int
+) -> None:
+    with pytest.raises(aopc.InputError, match="curves are two arrays") as caught:
+        Curves(np.zeros(logits), np.zeros(probabilities), np.zeros(targets, int), ("a",) * names)
+    for said in (str(logits), str(probabilities), str(targets), f"{names} names"):
+        assert said in str(caught.value)
+
+
+def test_what_is_no_array_is_refused() -> None:
+    values, targets = np.zeros((1, 1, 2)), np.zeros(1, int)
+    for arguments in (
+        (values.tolist(), values, targets, ("a",)),
+        (values, None, targets, ("a",)),
+        (values, values, [0], ("a",)),
+        (values, values, targets, "a"),
+        (values, values, targets, None),
+    ):
+        with pytest.raises(aopc.InputError, match="curves are two arrays"):
+            Curves(*arguments)  # type: ignore[arg-type]
+    assert Curves(values, values, targets, ["a"]).image_ids == ["a"]  # type: ignore[arg-type, comparison-overlap]

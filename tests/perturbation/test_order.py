@@ -145,3 +145,43 @@ def test_what_is_masked_is_no_number() -> None:
     maps = np.ma.masked_array(np.ones((1, 4, 4)), mask=np.eye(4, dtype=bool)[None])
     with pytest.raises(InputError, match="heatmaps must be an array without a mask"):
         Ranking.of_heatmaps(Grid(4, 4, 2), maps, "morf", ["a"], 0)
+
+
+@pytest.mark.parametrize(
+    ("orders", "said"), [([[[0, 1, -1]]], "regions 0 to 2; got -1 to 1"), ([[[1, 2, 3]]], "regions 0 to 2; got 1 to 3")]
+)
+def test_orders_of_other_regions_are_refused(orders: list[list[list[int]]], said: str) -> None:
+    with pytest.raises(aopc.InputError, match=said):
+        Ranking(np.array(orders), np.array([True]))
+    # Fewer than all of them are a ranking, of the first steps.
+    assert Ranking(np.array([[[1, 2, 1]]]), np.array([True])).orders.shape == (1, 1, 3)
+
+
+def test_a_ranking_needs_integers_and_as_many_flags_as_images() -> None:
+    orders = np.zeros((2, 1, 3), int)
+    for wrong in (orders.astype(float), orders[0], orders == 0):
+        with pytest.raises(aopc.InputError, match="orders"):
+            Ranking(wrong, np.array([True, False]))
+    for flags in (np.array([True]), np.array([1, 0]), np.array([[True, False]])):
+        with pytest.raises(aopc.InputError, match="usable"):
+            Ranking(orders, flags)  # type: ignore[arg-type]
+
+
+def test_heatmaps_wider_than_float32_keep_what_they_have() -> None:
+    """Two regions that differ beyond float32: as tensors and as arrays they are told apart."""
+    grid = Grid(2, 4, 2)
+    maps = np.zeros((1, 2, 4))
+    maps[0, 0, 0], maps[0, 0, 2] = 1.0, 1.0 + 1e-12
+    for heatmaps in (maps, torch.from_numpy(maps)):
+        assert Ranking.of_heatmaps(grid, heatmaps, "morf", ["a"], 0).orders.tolist() == [[[1, 0]]]
+        assert Ranking.of_heatmaps(grid, heatmaps, "lerf", ["a"], 0).orders.tolist() == [[[0, 1]]]
+
+
+def test_random_orders_ask_for_the_memory_that_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all of them twice, one by one and joined."""
+    asked: dict[str, int] = {}
+    monkeypatch.setattr("aopc.perturbation.order.require_memory", lambda needed, what: asked.setdefault(what, needed))
+    found = random_orders(Grid(20, 30, 1), ["a", "b", "c"], 4, 0)
+    ((what, needed),) = asked.items()
+    assert what == "4 random orders of 600 regions for 3 images"
+    assert 2 * found.nbytes <= needed <= 2.1 * found.nbytes

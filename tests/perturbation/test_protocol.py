@@ -143,3 +143,16 @@ def test_presets_say_where_they_were_published() -> None:
     assert "1509.06321" in PRESETS["samek2016"].source
     assert "TNNLS" in PRESETS["tnnls2017"].source
     assert PRESETS["samek2016"].conditions == ()
+
+
+def test_a_removal_is_a_function_or_a_name_that_is_known() -> None:
+    def own(image: Any, values: Any, stream: Any) -> Any:
+        return image
+
+    assert Protocol(removal=own).removal is own
+    for name in (*REMOVALS, "mypackage.module:function"):
+        assert Protocol(removal=name).removal == name
+    with pytest.raises(aopc.InputError, match="did you mean 'blur'"):
+        Protocol(removal="blurr")
+    with pytest.raises(aopc.InputError, match="removal"):
+        Protocol(removal=3)  # type: ignore[arg-type]

@@ -106,3 +106,16 @@ def test_another_seed_is_another_place_and_other_images_have_the_same() -> None:
     doubled = at_random_places(2 * maps, grid, ["a"], number=0, seed=0)
     np.testing.assert_allclose(doubled, 2 * first, rtol=1e-6)
     assert first.dtype == np.float32
+
+
+def test_the_places_are_those_of_the_published_numbers() -> None:
+    """Another use of the same random numbers would be as good, and give other ones."""
+    maps = np.arange(6.0).reshape(1, 2, 3)
+    expected = {
+        "a": [[3, 5, 4], [0, 2, 1]],
+        "b": [[3, 4, 5], [0, 1, 2]],
+        "c": [[1, 2, 0], [4, 5, 3]],
+        "d": [[0, 1, 2], [3, 4, 5]],
+    }
+    for name, found in expected.items():
+        assert at_random_places(maps, Grid(2, 3, 1), [name], number=0, seed=0)[0].tolist() == found

@@ -78,3 +78,32 @@ def test_what_is_no_range_is_said(given: object, said: str) -> None:
     with pytest.raises(aopc.InputError, match=said) as caught:
         curves(images(1, 13, 13), value_range=given)
     assert "\n" not in str(caught.value)
+
+
+def test_a_range_of_arrays_is_its_own() -> None:
+    """It can be hashed and compared, and what becomes of the user's arrays does not change it."""
+    low, high = np.array([0, -1]), np.array([1.0, 2.0], np.float32)
+    values = ValueRange(low, high)  # type: ignore[arg-type]
+    low[:] = high[:] = 7
+    assert values == ValueRange((0.0, -1.0), (1.0, 2.0))
+    assert (values.low, values.high) == ((0.0, -1.0), (1.0, 2.0))
+    assert all(type(bound) is float for bound in values.low + values.high)
+    assert len({values, ValueRange((0.0, -1.0), (1.0, 2.0))}) == 1
+
+
+def test_the_range_of_an_image_is_from_its_least_to_its_largest_by_channel() -> None:
+    """A channel of one value gets a range as wide as the value, or 1: above it."""
+    image = np.array([[[1.0, 3.0]], [[-2.0, -2.0]], [[0.5, 0.5]], [[-1.0, 4.0]]], np.float32)
+    values = ValueRange.of_image(image)
+    assert values == ValueRange((1.0, -2.0, 0.5, -1.0), (3.0, 0.0, 1.5, 4.0))
+
+
+def test_one_channel_stands_for_all() -> None:
+    one = ValueRange((0.0,), (2.0,))
+    assert one.for_channels(3) == ValueRange((0.0,) * 3, (2.0,) * 3)
+    assert one.for_channels(1) == one
+    three = ValueRange((0.0, 1.0, 2.0), (3.0, 4.0, 5.0))
+    assert three.for_channels(3) == three
+    for channels in (1, 2, 6):
+        with pytest.raises(aopc.InputError, match=f"value_range has 3 channels, but the images have {channels}"):
+            three.for_channels(channels)

@@ -24,6 +24,5 @@ def conserved_share(heatmaps: NDArray[np.floating], scores: NDArray[np.floating]
     sums, sizes = (
         np.array([f(np.asarray(h, dtype=np.float64)).sum() for h in heatmaps]) for f in (np.positive, np.abs)
     )
-    scores = np.asarray(scores, dtype=np.float64)
     usable = np.abs(scores) > RESOLUTION * sizes
     return np.divide(sums, scores, out=np.full(len(scores), np.nan), where=usable)

@@ -84,7 +84,8 @@ class NetworkState:
         for tensor, value in self._others:
             _restored_values(tensor, value)
         for parameter, requires_grad, grad, hooks in self._parameters:
-            parameter.requires_grad_(requires_grad)
+            if parameter.requires_grad != requires_grad:  # one that is not made yet cannot be asked to
+                parameter.requires_grad_(requires_grad)
             parameter.grad = grad
             for name, before in zip(_GRADIENT_HOOKS, hooks, strict=True):
                 now = getattr(parameter, name, None) or {}

@@ -188,9 +188,10 @@ def boxes_of(region_of_pixel: NDArray[np.int64], count: int) -> NDArray[np.int64
     """(R, 4): the :attr:`Partition.boxes` of a label map."""
     boxes = np.empty((count, 4), dtype=np.int64)
     boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, 0
-    for axis, places in enumerate(np.indices(region_of_pixel.shape)):
-        np.minimum.at(boxes[:, axis], region_of_pixel, places)
-        np.maximum.at(boxes[:, axis + 2], region_of_pixel, places + 1)
+    firsts, ends = boxes.T[:2], boxes.T[2:]
+    for first, end, places in zip(firsts, ends, np.indices(region_of_pixel.shape), strict=True):
+        np.minimum.at(first, region_of_pixel, places)
+        np.maximum.at(end, region_of_pixel, places + 1)
     return boxes
 
 

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 
 import aopc
+from aopc.explainers.backward.coverage import ACTIVATIONS, LINEAR_MAPS, MOVES, SCALINGS, SHIFTS, Graph
+from aopc.explainers.backward.recording import Recorder
 from conftest import images
 
 NAMES = ("deconvolution-l2", "lrp-epsilon-0.01", "lrp-alpha2-beta1")
@@ -397,3 +399,196 @@ def test_what_fails_with_gradients_alone_is_refused_in_one_line() -> None:
     with pytest.raises(aopc.InputError, match="does not run with gradients") as refused:
         maps(lambda m, x: plain(m, torch.from_numpy(x.numpy() * 2)), "sensitivity-l2")
     assert "\n" not in str(refused.value)
+
+
+def _number(*shape: int) -> Tensor:
+    return torch.arange(float(np.prod(shape))).reshape(shape).requires_grad_(True)
+
+
+ROW, FLAT, DEEP, TABLE = (2, 4, 6), (2, 4, 6, 6), (2, 4, 4, 4, 4), (4, 6)
+
+#: Kinds of nodes that move values: a function that has them, and the shape of what it is given.
+MOVING: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "Alias": (torch.ops.aten.alias, FLAT),
+    "View": (lambda x: x.view(2, -1), FLAT),
+    "UnsafeView": (lambda x: torch.ops.aten._unsafe_view(x, [2, -1]), FLAT),
+    "ReshapeAlias": (lambda x: torch.ops.aten._reshape_alias(x, [2, 144], [144, 1]), FLAT),
+    "AsStrided": (lambda x: x.as_strided((2, 3), (1, 2)), FLAT),
+    "Clone": (lambda x: x.clone(), FLAT),
+    "ToCopy": (lambda x: x.double(), FLAT),
+    "Lift": (torch.ops.aten.lift, FLAT),
+    "LiftFresh": (torch.ops.aten.lift_fresh, FLAT),
+    "Permute": (lambda x: x.permute(0, 2, 3, 1), FLAT),
+    "Transpose": (lambda x: x.transpose(1, 2), FLAT),
+    "T": (lambda x: x.t(), TABLE),
+    "Expand": (lambda x: x[:1].expand(3, -1, -1, -1), FLAT),
+    "Squeeze": (lambda x: x[:, :1].squeeze(1), FLAT),
+    "Unsqueeze": (lambda x: x.unsqueeze(1), FLAT),
+    "Repeat": (lambda x: x.repeat(1, 1, 1, 2), FLAT),
+    "Flip": (lambda x: x.flip(2, 3), FLAT),
+    "Roll": (lambda x: x.roll(1, 2), FLAT),
+    "Slice": (lambda x: x[:, 1:], FLAT),
+    "Select": (lambda x: x[:, 1], FLAT),
+    "Split": (lambda x: x.split(2, 1)[0], FLAT),
+    "SplitWithSizes": (lambda x: x.split([1, 3], 1)[1], FLAT),
+    "Unbind": (lambda x: x.unbind(1)[2], FLAT),
+    "Diagonal": (lambda x: x.diagonal(dim1=2, dim2=3), FLAT),
+    "Unfold": (lambda x: x.unfold(2, 2, 2), FLAT),
+    "Im2Col": (lambda x: F.unfold(x, 2), FLAT),
+    "Index": (lambda x: x[:, torch.tensor([1, 0])], FLAT),
+    "IndexSelect": (lambda x: x.index_select(1, torch.tensor([1, 0])), FLAT),
+    "Gather": (lambda x: x.gather(1, torch.ones(2, 1, 6, 6, dtype=torch.long)), FLAT),
+    "Cat": (lambda x: torch.cat([x, x], 1), FLAT),
+    "Stack": (lambda x: torch.stack([x, x], 1), FLAT),
+    "PixelShuffle": (lambda x: F.pixel_shuffle(x, 2), FLAT),
+    "PixelUnshuffle": (lambda x: F.pixel_unshuffle(x, 2), FLAT),
+    "ChannelShuffle": (lambda x: F.channel_shuffle(x, 2), FLAT),
+    "ReflectionPad1D": (lambda x: F.pad(x, (1, 1), "reflect"), ROW),
+    "ReflectionPad2D": (lambda x: F.pad(x, (1,) * 4, "reflect"), FLAT),
+    "ReflectionPad3D": (lambda x: F.pad(x, (1,) * 6, "reflect"), DEEP),
+    "ReplicationPad1D": (lambda x: F.pad(x, (1, 1), "replicate"), ROW),
+    "ReplicationPad2D": (lambda x: F.pad(x, (1,) * 4, "replicate"), FLAT),
+    "ReplicationPad3D": (lambda x: F.pad(x, (1,) * 6, "replicate"), DEEP),
+    "UpsampleNearest1D": (lambda x: F.interpolate(x, scale_factor=2), ROW),
+    "UpsampleNearest2D": (lambda x: F.interpolate(x, scale_factor=2), FLAT),
+    "UpsampleNearest3D": (lambda x: F.interpolate(x, scale_factor=2), DEEP),
+    "MaxPool2DWithIndices": (lambda x: F.max_pool2d(x, 2), FLAT),
+    "MaxPool3DWithIndices": (lambda x: F.max_pool3d(x, 2), DEEP),
+    "AdaptiveMaxPool2D": (lambda x: F.adaptive_max_pool2d(x, 2), FLAT),
+    "AdaptiveMaxPool3D": (lambda x: F.adaptive_max_pool3d(x, 2), DEEP),
+    "FractionalMaxPool2D": (lambda x: F.fractional_max_pool2d(x, 2, 2), FLAT),
+    "FractionalMaxPool3D": (lambda x: F.fractional_max_pool3d(x, 2, 2), DEEP),
+    "Max": (lambda x: x.max(1).values, FLAT),
+}
+
+
+def kind_of(result: Tensor) -> tuple[str, str]:
+    """A node's name in torch, and without what says which form it is."""
+    name = str(result.grad_fn.name()) if result.grad_fn is not None else ""
+    return name, name.split("Backward")[0]
+
+
+@pytest.mark.parametrize("kind", MOVING)
+def test_each_output_of_a_node_that_moves_is_one_of_its_inputs(kind: str) -> None:
+    function, shape = MOVING[kind]
+    x = _number(*shape)
+    result = function(x)
+    name, found = kind_of(result)
+    assert found == kind
+    assert name in MOVES
+    assert set(result.detach().flatten().tolist()) <= set(x.detach().flatten().tolist())
+    (gradient,) = torch.autograd.grad(result.sum(), x)
+    taken = torch.bincount(result.detach().flatten().long(), minlength=x.numel())
+    assert gradient.flatten().tolist() == taken.tolist()
+
+
+ACTIVE: dict[str, Callable[[Tensor], Tensor]] = {
+    "Relu": F.relu, "LeakyRelu": F.leaky_relu, "PreluKernel": lambda x: F.prelu(x, torch.tensor([0.2])),
+    "RreluWithNoise": F.rrelu, "Elu": F.elu, "Celu": F.celu, "Gelu": F.gelu, "Silu": F.silu, "Mish": F.mish,
+    "Softplus": F.softplus, "Sigmoid": torch.sigmoid, "LogSigmoid": F.logsigmoid, "Tanh": torch.tanh,
+    "Hardtanh": F.hardtanh, "Hardswish": F.hardswish, "Hardsigmoid": F.hardsigmoid,
+    "Threshold": lambda x: F.threshold(x, 0.1, 0), "Softshrink": F.softshrink, "Hardshrink": F.hardshrink,
+    "Clamp": lambda x: x.clamp(0, 1), "ClampMin": lambda x: x.clamp_min(0), "ClampMax": lambda x: x.clamp_max(0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ACTIVE)
+def test_an_activation_maps_each_value_by_itself(kind: str) -> None:
+    x = torch.linspace(-3, 3, 8).requires_grad_(True)
+    name, found = kind_of(ACTIVE[kind](x))
+    assert found == kind
+    assert name in ACTIVATIONS
+    jacobian = torch.autograd.functional.jacobian(ACTIVE[kind], x.detach())
+    assert torch.equal(jacobian, torch.diag(jacobian.diagonal()))
+
+
+LINEAR_IN_ONE: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "Convolution": (lambda x: F.conv2d(x, torch.ones(2, 4, 3, 3)), FLAT),
+    "Addmm": (lambda x: F.linear(x, torch.ones(3, 6), torch.zeros(3)), TABLE),
+    "Mm": (lambda x: F.linear(x, torch.ones(3, 6)), TABLE),
+    "AvgPool2D": (lambda x: F.avg_pool2d(x, 2), FLAT),
+    "AvgPool3D": (lambda x: F.avg_pool3d(x, 2), DEEP),
+    "AdaptiveAvgPool2D": (lambda x: F.adaptive_avg_pool2d(x, 2), FLAT),
+    "AdaptiveAvgPool3D": (lambda x: F.adaptive_avg_pool3d(x, 2), DEEP),
+}
+
+
+@pytest.mark.parametrize("kind", LINEAR_IN_ONE)
+def test_linear_nodes_are_linear(kind: str) -> None:
+    function, shape = LINEAR_IN_ONE[kind]
+    x = _number(*shape)
+    name, found = kind_of(function(x))
+    assert found == kind
+    assert name in LINEAR_MAPS
+    torch.testing.assert_close(function(3 * x), 3 * function(x))
+
+
+def test_every_kind_of_node_is_tried() -> None:
+    for known, tried in ((MOVES, MOVING), (ACTIVATIONS, ACTIVE), (LINEAR_MAPS, LINEAR_IN_ONE)):
+        assert {name.split("Backward")[0] for name in known} == set(tried)
+        assert {f"{kind}Backward0" for kind in tried} <= known
+    assert "MaxBackward1" not in MOVES  # the largest of all values, which is shared among equal ones
+
+
+def test_scalings_and_shifts_by_what_the_image_does_not_reach() -> None:
+    x, c = _number(2, 3), torch.full((2, 3), 2.0)
+    for known, results in (
+        (SCALINGS, {"Mul": x * c, "Div": x / c, "Neg": -x}),
+        (SHIFTS, {"Add": x + c, "Sub": x - c}),
+    ):
+        assert {kind_of(result)[0] for result in results.values()} <= known
+        assert {name.split("Backward")[0] for name in known} == set(results)
+
+
+def graph(network: Callable[[Tensor], Tensor], *shape: int) -> tuple[Graph, Tensor, Tensor]:
+    """Of a function of images: the graph, its scores, and the images that it was given."""
+    inputs = images(2, 6, 6).reshape(shape or (2, 3, 6, 6)).requires_grad_(True).clone()
+    record = Recorder(nn.Identity(), inputs)
+    with record:
+        scores = network(inputs)
+    assert inputs.grad_fn is not None
+    return Graph(scores.grad_fn, inputs.grad_fn, record), scores, inputs
+
+
+def test_which_inputs_the_images_reach() -> None:
+    constant = torch.ones(2, 3, 6, 6, requires_grad=True)
+    for network, places in (
+        (lambda x: x + constant * 2, [0]),
+        (lambda x: constant * 2 + x, [1]),
+        (lambda x: x + x * 2, [0, 1]),
+    ):
+        found, scores, _ = graph(network)
+        assert list(found.sources(scores.grad_fn)) == places
+
+
+def test_preprocessing_moves_scales_and_shifts_the_image_and_nothing_else() -> None:
+    constant = torch.ones(2, 3, 6, 6, requires_grad=True)
+    for network, holds in (
+        (lambda x: (x.flip(3) - 0.5) / 0.25 * constant, True),
+        (lambda x: x.permute(0, 2, 3, 1).contiguous(), True),
+        (lambda x: x + x.flip(3), False),
+        (lambda x: torch.cat([x, x.flip(3)], 1), True),
+        (lambda x: F.relu(x) * 2, False),
+        (lambda x: F.avg_pool2d(x, 2) - 1, False),
+        (lambda x: torch.cat([x, F.relu(x)], 1) - 1, False),
+    ):
+        found, scores, _ = graph(network)
+        assert found.is_preprocessing(scores.grad_fn) is holds
+
+
+def test_only_readers_and_what_is_before_a_layer() -> None:
+    weight = torch.ones(4, 3, 1, 1)
+    found, _, inputs = graph(lambda x: F.conv2d(x, weight))
+    (layer,) = found.record.layers.values()
+    assert found.before(layer) is inputs.grad_fn
+    assert found.only_reader(layer)
+    found, _, _ = graph(lambda x: F.conv2d(x, weight).sum(1) + x.sum(1))
+    layers = [layer for layer in found.record.layers.values() if hasattr(layer, "weight")]
+    assert [found.only_reader(layer) for layer in layers] == [False]
+
+
+def test_scores_that_depend_on_weights_alone_are_refused() -> None:
+    """Their gradient leads somewhere, but not to the images."""
+    for name in ("sensitivity-l2", "lrp-epsilon-0.01"):
+        with pytest.raises(aopc.InputError, match="do not depend on the images through anything that a gradient"):
+            maps(lambda m, x: plain(m, x.detach()), name)

@@ -103,3 +103,87 @@ def test_networks_that_begin_in_place_leave_the_images_alone(name: str) -> None:
     plain = nn.Sequential(nn.ReLU(), *model[1:])
     np.testing.assert_array_equal(aopc.heatmaps(model, x, name), aopc.heatmaps(plain, x, name))
     assert torch.equal(x, before)
+
+
+def single(weight: float) -> nn.Sequential:
+    """One pixel with one weight."""
+    linear = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(linear.weight, weight)
+    return nn.Sequential(nn.Flatten(), linear).eval()
+
+
+@pytest.mark.parametrize(("score", "double"), [(1e-20, False), (1e-23, False), (1e-26, True), (1e-30, True)])
+def test_how_small_relevance_may_be_in_float32(score: float, double: bool) -> None:
+    """Products of two of its rounding errors must be normal numbers: 2⁻¹²⁶ / 2⁻⁴⁶ = 2⁻⁸⁰, some 8 · 10⁻²⁵."""
+    rules = lrp.epsilon(epsilon=1e-60)
+    found = signals.Signals(single(score), {"": rules})(torch.ones(1, 1, 1, 1), torch.tensor([0]))[""]
+    assert (found.wide is not None) == double
+    np.testing.assert_allclose((found.values if found.wide is None else found.wide).flatten(), [score], rtol=1e-4)
+
+
+def test_only_the_images_that_need_it_take_the_float64_heatmap() -> None:
+    values, wide = torch.ones(2, 3, 1, 2), torch.full((2, 3, 1, 2), 2.0).double()
+    found = signals.Signal(values, wide, torch.tensor([False, True])).heatmaps(lambda s: s.sum(1))
+    assert found.dtype == torch.float64
+    assert found.tolist() == [[[3, 3]], [[6, 6]]]
+    for plain in (
+        signals.Signal(values),
+        signals.Signal(values, wide),
+        signals.Signal(values, None, torch.ones(2) > 0),
+    ):
+        assert plain.heatmaps(lambda s: s.sum(1)).tolist() == [[[3, 3]], [[3, 3]]]
+        assert plain.heatmaps(lambda s: s.sum(1)).dtype == torch.float32
+
+
+def test_a_signal_starts_at_the_targets_class_with_the_score_or_with_one() -> None:
+    """Scores (2, −12) at the pixel 4: LRP gives them back, deconvolution the weight times the score."""
+    linear = nn.Linear(1, 2, bias=False)
+    linear.weight.data = torch.tensor([[0.5], [-3.0]])
+    model, x = nn.Sequential(nn.Flatten(), linear).eval(), torch.full((2, 1, 1, 1), 4.0)
+    sets = {"gradient": gradient(), "deconvolution": deconvolution(), "lrp": lrp.epsilon(epsilon=1e-9)}
+    found = signals.Signals(model, sets)(x, torch.tensor([0, 1]))
+    assert list(found) == list(sets)
+    for name, expected in (("gradient", [0.5, -3]), ("deconvolution", [1, 36]), ("lrp", [2, -12])):
+        np.testing.assert_allclose(found[name].values.flatten(), expected, rtol=1e-6)
+    assert signals.Signals(model, {})(x, torch.tensor([0, 1])) == {}
+
+
+@pytest.mark.parametrize("targets", [[0, 3], [-1, 0], [4, 4]])
+def test_targets_that_are_no_outputs_are_refused(targets: list[int]) -> None:
+    with pytest.raises(
+        aopc.InputError, match=f"from 0 to 2, the model's outputs; got {min(targets)} to {max(targets)}"
+    ):
+        signals.Signals(small_network(), {"": gradient()})(images(2, 13, 13), torch.tensor(targets))
+
+
+def test_a_value_that_the_gradient_needs_and_that_changed_is_said() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(192, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = x.flatten(1).exp()
+            y.mul_(2)
+            return self.linear(y)
+
+    with pytest.raises(aopc.InputError, match="changes in place a value that its gradient needs: set inplace=False"):
+        signals.Signals(InPlace(), {"": gradient()})(images(2, 8, 8), torch.tensor([0, 1]))
+
+
+def test_compiled_networks_run_as_they_were_written() -> None:
+    model, x, targets = small_network(), images(2, 13, 13), torch.tensor([0, 1])
+    compiled = torch.compile(small_network(), backend="eager")
+    sets = {"lrp": lrp.epsilon(epsilon=0.01), "gradient": gradient()}
+    expected, found = (signals.Signals(m, sets)(x, targets) for m in (model, compiled))
+    for name in sets:
+        torch.testing.assert_close(found[name].values, expected[name].values)
+
+
+def test_relevance_that_vanishes_at_once_is_found_in_float64() -> None:
+    """ε = 10²⁵ at two neurons of one input: exactly zero in float32, and 10⁻⁵⁰."""
+    model = nn.Sequential(*single(1.0), single(1.0)[1]).eval()
+    found = signals.Signals(model, {"": lrp.epsilon(epsilon=1e25)})(torch.ones(1, 1, 1, 1), torch.tensor([0]))[""]
+    assert found.values.tolist() == [[[[0.0]]]]
+    assert found.wide is not None
+    np.testing.assert_allclose(found.wide.flatten(), [1e-50], rtol=1e-6)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import aopc
 from aopc.measures.statistics import bootstrap
 from aopc.measures.statistics.bootstrap import Interval, bootstrap_mean, percentile_interval, resampled_means
 
@@ -116,3 +117,19 @@ def test_single_precision_is_averaged_in_double() -> None:
 
 def test_the_numbers_are_mean_low_and_high() -> None:
     assert Interval(np.array(2.0), np.array(1.0), np.array(4.0), 9).numbers == (2.0, 1.0, 4.0)
+
+
+def test_what_is_no_array_of_values_is_refused() -> None:
+    for values, said in ((["a"], "values must be numbers"), (3.0, "one value or curve an image; got 3")):
+        with pytest.raises(aopc.InputError, match=said):
+            bootstrap_mean(values)
+    for settings, said in (
+        ({"seed": 1.5}, "seed must be an integer"),
+        ({"resamples": 0}, "resamples must be at least 1"),
+        ({"resamples": 2.5}, "resamples must be an integer"),
+    ):
+        with pytest.raises(aopc.InputError, match=said):
+            bootstrap_mean([1.0, 2.0], **settings)
+    with pytest.raises(aopc.InputError, match="2147483647 resamples"):
+        bootstrap_mean(np.zeros((2, 10**6)), resamples=2**31 - 1)
+    assert bootstrap_mean([1.0, 2.0], resamples=1).images == 2

@@ -176,3 +176,33 @@ def test_all_orders_are_tried_where_they_are_few() -> None:
     np.testing.assert_allclose(counts, counts.round(), atol=1e-6)
     # ρ = 1 − 6 · 10 / 504 = 0.881, the critical value for 0.005 in the tables (Zar 1972).
     assert 0.002 < found[0] < 0.006
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ([[1.0, 2.0]], [1.0, 2.0], r"values must be numbers of shape \(points\); got float64 of shape \(1, 2\)"),
+        ([1.0, 2.0], [[1.0], [2.0]], r"values must be numbers of shape \(points\); got float64 of shape \(2, 1\)"),
+        ([], [1.0], r"values must be numbers of shape \(points\)"),
+        (["a", "b"], [1.0, 2.0], "values must be numbers"),
+        ([1.0, 2.0, 3.0], [1.0, 2.0], "as many of each: got 3 first, 2 second"),
+    ],
+)
+def test_points_that_make_no_pairs_are_refused(first: list, second: list, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        permutation_p(first, second)
+
+
+def test_what_is_no_array_of_images_and_points_is_refused() -> None:
+    with pytest.raises(InputError, match="values must be numbers"):
+        rank_correlation([["a", "b", "c"]], [[1.0, 2.0, 3.0]])
+    with pytest.raises(InputError, match=r"two arrays .* got \(3,\) and \(1, 3\)"):
+        rank_correlation([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0]])
+    with pytest.raises(InputError, match=r"two arrays .* got \(1, 3\) and \(1, 4\)"):
+        rank_correlation([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0, 4.0]])
+
+
+def test_constant_points_have_no_order_and_give_no_warning() -> None:
+    with np.errstate(all="raise"):
+        assert permutation_p([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == (1.0, 1.0)
+        assert np.isnan(rank_correlation([[1.0, 1.0, 1.0]] * 2, [[1.0, 2.0, 3.0]] * 2).rho)

@@ -269,3 +269,35 @@ def test_verdicts_are_wrong_no_more_often_than_said() -> None:
         verdicts = {verdict_of(*p_values[n], adjusted[n]) for n in p_values}
         wrong += bool(verdicts - {"undecided"})
     assert wrong / 400 < 0.08  # 5 % and three standard errors
+
+
+def test_values_that_are_not_one_an_image_are_refused() -> None:
+    for read in (
+        lambda values: mean_reading("a", values, seed=0),
+        lambda values: difference_reading("a", values, [1.0, 2.0], seed=0),
+        lambda values: difference_reading("a", [1.0, 2.0], values, seed=0),
+    ):
+        with pytest.raises(aopc.InputError, match="values must be numbers"):
+            read(["a"])
+        with pytest.raises(aopc.InputError, match=r"values must be one an image; got the shape \(1, 2\)"):
+            read([[1.0, 2.0]])
+    with pytest.raises(aopc.InputError, match="flags must be truth values"):
+        share_reading("a", [1.0, 0.0], bound=0.5)
+    with pytest.raises(aopc.InputError, match=r"flags must have one value an image; got shape \(1, 2\)"):
+        share_reading("a", [[True, False]], bound=0.5)
+    for bound in (-0.1, 1.1, "a"):
+        with pytest.raises(aopc.InputError, match="bound must be a number"):
+            share_reading("a", [True], bound=bound)  # type: ignore[arg-type]
+    with pytest.raises(aopc.InputError, match="unknown side 'abov': did you mean 'above'"):
+        mean_reading("a", [1.0, 2.0], seed=0, side="abov")  # type: ignore[arg-type]
+
+
+def test_p_values_are_from_zero_to_one_and_add_up_to_one_or_more() -> None:
+    def made(p_for: float, p_against: float) -> Reading:
+        return Reading("a", 0.0, 0.0, 0.0, 0.0, "above", 0.0, p_for, p_against, 2)
+
+    for fine in ((0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5), (0.3, 0.7 - 1e-9)):
+        made(*fine)
+    for wrong in ((-0.1, 1.0), (1.0, -0.1), (1.1, 1.0), (1.0, 1.1), (0.3, 0.6), (np.nan, 1.0), (1.0, np.nan)):
+        with pytest.raises(aopc.InputError, match="two one-sided p-values add up to 1 or more; got"):
+            made(*wrong)

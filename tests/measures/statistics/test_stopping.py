@@ -125,3 +125,18 @@ def test_the_stopped_interval_covers(shape: str, images: int) -> None:
     assert np.mean(held) >= 0.94 - 2 * (0.05 * 0.95 / runs) ** 0.5
     # And it is not bought with many more images than a fixed number would need.
     assert np.mean(used) <= max(images, rule.least) * 1.15 + 2 * rule.every
+
+
+def test_what_is_no_array_of_differences_is_refused() -> None:
+    for differences, said in (
+        ([["a", "b"], ["c", "d"]], "differences must be numbers"),
+        ([1.0, 2.0], r"two images and two repeats at least; got shape \(2,\)"),
+        ([[1.0, 2.0]], r"got shape \(1, 2\)"),
+        ([[1.0], [2.0]], r"got shape \(2, 1\)"),
+        ([[1.0, np.nan], [2.0, 3.0]], "need finite differences"),
+    ):
+        with pytest.raises(aopc.InputError, match=said):
+            variance_components(differences)
+    variance_components([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(aopc.InputError, match="the tolerance must be a number"):
+        StoppingRule("a")  # type: ignore[arg-type]

@@ -7,7 +7,16 @@ import pytest
 
 from aopc.measures.statistics.bootstrap import bootstrap_mean
 from aopc.measures.summary import Summary
-from aopc.paper.claims.evidence import FORMATS, PAPER_DATA, CannotReadError, Evidence, Found, OnPanel, with_interval
+from aopc.paper.claims.evidence import (
+    FORMATS,
+    OUTCOMES,
+    PAPER_DATA,
+    CannotReadError,
+    Evidence,
+    Found,
+    OnPanel,
+    with_interval,
+)
 from aopc.perturbation.curves import Curves
 
 SPEEDS = {"lrp": [6.0, 3.0, 9.0], "gradient": [3.0, 3.0, 0.0], "random": [0.0, 0.0, 3.0]}
@@ -135,3 +144,17 @@ def test_numbers_are_written_with_their_interval() -> None:
 def test_data_sets_and_formats_are_called_as_the_paper_does() -> None:
     assert list(PAPER_DATA.items()) == [("sun397", "SUN397"), ("ilsvrc2012", "ILSVRC2012"), ("places205", "MIT Places")]
     assert list(FORMATS.items()) == [("png_kb", "PNG"), ("jpeg_kb", "JPEG")]
+
+
+def test_comparisons_come_out_in_words() -> None:
+    assert OUTCOMES == {"replicated": "as claimed", "not replicated": "the other way", "undecided": "undecided"}
+
+
+def test_what_is_missing_is_named_in_the_order_that_it_was_asked_for() -> None:
+    panel = OnPanel(evidence("sun397"), "sun397")
+    with pytest.raises(CannotReadError, match=r"^this profile has no heatmaps of rise and occlusion$"):
+        panel.ahead("rise", "occlusion")
+    with pytest.raises(CannotReadError, match=r"^this profile has no heatmaps of occlusion and rise$"):
+        panel.lead("occlusion", "rise")
+    with pytest.raises(CannotReadError, match=r"^this profile has no heatmaps of rise and occlusion$"):
+        panel.complexity("entropy", "rise", "lrp", "occlusion")

@@ -188,3 +188,10 @@ def test_the_numbers_of_an_outcome_are_of_one_reading_each_under_its_own_name() 
     nothing = found["C11"]
     assert (nothing["verdict"], nothing["n"], nothing["readings"]) == ("could not run", 0, [])
     assert {nothing[k] for k in ("effect", "low", "high", "effect_size", "p_holm")} == {None}
+
+
+def test_what_a_claim_had_to_leave_out_ends_its_sentence() -> None:
+    true = evidence()
+    found = without(true, conservation={n: c for n, c in true.conservation.items() if n != "sun397"})
+    assert found["C10"]["reading"].endswith("; left out: this profile has no heatmaps of lrp-alpha2-beta1")
+    assert "left out" not in judge(true)["C10"]["reading"]

@@ -57,3 +57,44 @@ def test_removals_are_found_by_name_by_path_or_as_they_are() -> None:
     assert removal_named(own) is own
     with pytest.raises(aopc.InputError, match="did you mean 'blur'"):
         removal_named("blurr")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros((3, 2, 2)), r"it returned \(3, 2, 2\)"),
+        (np.zeros((3, 2), bool), r"it returned \(3, 2\)"),
+        (np.zeros((3, 2), np.uint8), r"it returned \(3, 2\)"),
+        (None, "it returned NoneType"),
+        ("grey", "it returned str"),
+        (np.zeros((2, 2, 3), bool), "real numbers; it returned bool"),
+        (np.zeros((2, 2, 3), complex), "real numbers; it returned complex128"),
+        (np.full((2, 2, 3), np.nan), "NaN or infinite"),
+        (np.full((2, 2, 3), 1e39), "NaN or infinite"),
+        (np.full((2, 2, 3), -np.inf), "NaN or infinite"),
+    ],
+)
+def test_what_is_no_image_is_said(given: object, said: str) -> None:
+    with pytest.raises(aopc.InputError, match=said) as caught:
+        checked(given, IMAGE)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float64])
+def test_real_numbers_of_every_kind_become_float32(dtype: type) -> None:
+    found = checked(np.full((2, 2, 3), 3, dtype), IMAGE)
+    assert found.dtype == np.float32
+    assert (found == 3).all()
+
+
+def test_only_what_is_removed_must_be_finite() -> None:
+    given = np.where(REMOVED, 1.0, np.nan) * np.ones((2, 1, 1))
+    assert checked(given, IMAGE, REMOVED)[:, REMOVED].tolist() == [[1, 1], [1, 1]]
+    for removed in (~REMOVED, None):
+        with pytest.raises(aopc.InputError, match="NaN or infinite"):
+            checked(given, IMAGE, removed)
+
+
+def test_an_imputer_needs_a_function() -> None:
+    with pytest.raises(aopc.InputError, match="an imputer needs a function; got 3"):
+        Imputer(3)  # type: ignore[arg-type]

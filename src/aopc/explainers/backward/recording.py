@@ -173,9 +173,10 @@ class Recorder(TorchFunctionMode):
         self.unfollowed: set[Node] = set()
         self.leaving: Call | None = None
         self._names = {module: name for name, module in model.named_modules()}
+        # Sets of tensors: the values say nothing.
         self._from_images: Any = WeakTensorKeyDictionary()
         self._overwritten: Any = WeakTensorKeyDictionary()
-        self._from_images[images] = True
+        self._from_images[images] = None
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(function, "__name__", str(function))
@@ -208,12 +209,12 @@ class Recorder(TorchFunctionMode):
         result = function(*args, **kwargs)
         self._require_current(name, args, result)
         if base is not None and result._base is not base:  # dropout that is off gives back what it was given
-            self._overwritten[base] = True
+            self._overwritten[base] = None
         node = result.grad_fn if isinstance(result, Tensor) else None
         for tensor in _tensors(args if result is None else result):  # without a result it changes what it was given
-            self._from_images[tensor] = True
+            self._from_images[tensor] = None
             if tensor._base is not None:
-                self._from_images[tensor._base] = True
+                self._from_images[tensor._base] = None
             if tensor.grad_fn is not None:
                 if tensor.grad_fn not in self.calls:
                     self.calls[tensor.grad_fn] = self._call(name)
@@ -243,7 +244,7 @@ class Recorder(TorchFunctionMode):
         """The kind of the layer that the call is, None if it is none, or one that no rule fits."""
         kind = _KIND.get(function)
         first = args[0] if args else kwargs.get("input")
-        if kind is None or not isinstance(first, Tensor) or not first.requires_grad:
+        if not (isinstance(first, Tensor) and first.requires_grad):
             return None
         if function in _SUMS:
             axes = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
