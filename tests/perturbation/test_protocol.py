@@ -41,6 +41,8 @@ def test_the_defaults_are_the_papers() -> None:
         ({"random_orders": 0}, "at least 1"),
         ({"places": -1}, "at least 0; got -1"),
         ({"dtype": "float23"}, "did you mean 'float32'"),
+        ({"dropout": 1}, "dropout must be True or False"),
+        ({"dropout": "no"}, "dropout must be True or False"),
     ],
 )
 def test_impossible_settings_are_said(change: dict[str, Any], said: str) -> None:

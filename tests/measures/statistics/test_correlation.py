@@ -206,3 +206,12 @@ def test_constant_points_have_no_order_and_give_no_warning() -> None:
     with np.errstate(all="raise"):
         assert permutation_p([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == (1.0, 1.0)
         assert np.isnan(rank_correlation([[1.0, 1.0, 1.0]] * 2, [[1.0, 2.0, 3.0]] * 2).rho)
+
+
+def test_values_that_differ_by_rounding_are_ties_and_others_are_not() -> None:
+    """The unit is 10⁻¹² of the largest, which counts for numbers of any size."""
+    rising = [[1.0, 2.0, 3.0]] * 2
+    for scale in (1e-9, 1.0, 1e9):
+        tied, apart = ([[scale, scale * (1 + step), 2 * scale]] * 2 for step in (1e-14, 1e-10))
+        assert rank_correlation(rising, tied).rho == pytest.approx(np.sqrt(0.75))
+        assert rank_correlation(rising, apart).rho == 1

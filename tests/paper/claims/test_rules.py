@@ -278,6 +278,15 @@ def test_each_claim_says_what_it_is_about() -> None:
     shown = ["figure4"] * 5 + ["choices", "figure5", "figure5", "figure7", "figure2", "figure3"]
     assert [texts["shown_in"] for texts in about.values()] == shown
     assert about["C8"]["estimand"] == "paired difference in entropy, bit"
+    # Each by the test that its readings take, not by the one of most claims.
+    tests = {name: texts["test"].partition(";")[0].partition(",")[0] for name, texts in about.items()}
+    assert {name: test.split()[0] for name, test in tests.items() if name in ("C5", "C7", "C9", "C11")} == {
+        "C5": "Welch's",
+        "C7": "exact",
+        "C9": "permutation",
+        "C11": "Student's",
+    }
+    assert "paired" not in tests["C11"]
     assert about["C2"]["estimand"] == "paired difference in AOPC, score before softmax"
     assert about["C7"]["test"] == "exact binomial test; Clopper and Pearson's interval"
     assert "Student's t test" in about["C1"]["test"]
