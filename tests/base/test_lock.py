@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aopc.base.errors import InputError
 from aopc.base.lock import lock
+from somebodys import state_of
 
 HOLD = """
 import os, sys, time
@@ -96,3 +98,46 @@ def test_a_lock_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.lock").mkdir()
     with pytest.raises(InputError, match=r"cannot write .*x\.lock"), lock(tmp_path / "x.lock", busy=""):
         pytest.fail("held")
+
+
+def _hard_link(path: Path) -> None:
+    os.link(path.with_name("thesis.tex"), path)
+
+
+@pytest.mark.parametrize(
+    "lay",
+    [
+        lambda path: path.symlink_to("thesis.tex"),
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(path.name),
+        _hard_link,
+        lambda path: path.write_text("mine"),
+        lambda path: path.write_text("7 on host\nmine"),
+        lambda path: path.write_bytes(bytes(10)),
+        os.mkfifo,
+        Path.mkdir,
+    ],
+)
+def test_what_is_no_lock_is_left_as_it_is(tmp_path: Path, lay: Callable[[Path], object]) -> None:
+    """Neither it nor what it leads to is written to or removed."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+    path = tmp_path / "x.lock"
+    lay(path)
+    before = state_of(tmp_path)
+    with pytest.raises(InputError, match=r"in the way|Is a directory") as caught, lock(path, busy="is at it"):
+        pytest.fail("it is held")
+    assert "\n" not in str(caught.value)
+    assert state_of(tmp_path) == before
+
+
+def test_a_disk_that_is_full_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.pwrite", full)
+        with pytest.raises(InputError, match="No space left"), lock(tmp_path / "x.lock", busy="is at it"):
+            pytest.fail("it is held")
+    assert not list(tmp_path.iterdir())
+    with lock(tmp_path / "x.lock", busy="is at it"):
+        pass

@@ -1,5 +1,6 @@
 """One changed bit shows, and so does a file of the right kind at the wrong place."""
 
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -142,3 +143,9 @@ def test_published_text_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -
 def test_the_error_comes_through_from_another_process() -> None:
     error = pickle.loads(pickle.dumps(DamagedError(Path("data/a"), "is damaged")))
     assert (str(error), error.path) == ("data/a is damaged", Path("data/a"))
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(DamagedError, match="is no file"):
+        read_record(tmp_path / "x.json")

@@ -1,5 +1,6 @@
 """The folder of results: what may be replaced, what becomes of it where a run is killed, and who may write to it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 import aopc.experiment.output as module
 from aopc.base.errors import InputError
-from aopc.base.files import write_json, write_table
+from aopc.base.files import write_json, write_record, write_table
 from aopc.base.manifest import MANIFEST
 from aopc.experiment.output import output
 from killed import killed_before, snapshot
@@ -72,6 +73,16 @@ def _other_list(out: Path) -> None:
     (out / MANIFEST).write_text('{"files": {"metrics.json": {"bytes": 1, "digest": ""}}}')
 
 
+def _pipe(out: Path) -> None:
+    (out / MANIFEST).unlink()
+    os.mkfifo(out / MANIFEST)
+
+
+def _listing(files: object) -> Callable[[Path], None]:
+    """A whole list that says something else than ours do."""
+    return lambda out: write_record(out / MANIFEST, {"files": files})
+
+
 def _older(out: Path) -> None:
     (out / MANIFEST).unlink()
     for name in ("figure4.png", "paired_differences.csv"):
@@ -96,6 +107,10 @@ def _link_inside(out: Path) -> None:
         (_link_inside, "metrics.json, which aopc did not write"),
         (lambda out: (out / MANIFEST).unlink(), "and no list of results"),
         (_older, "looks like results of an older version"),
+        (_pipe, "which was changed or damaged"),
+        *[(_listing(files), "which was changed or damaged") for files in ([], None, "metrics.json", 5)],
+        (_listing({"metrics.json": 1}), "metrics.json, which was changed since aopc wrote it"),
+        (_listing({"/etc/passwd": {}, "../results.txt": {}}), "curves/1.parquet, which aopc did not write"),
         (_other_list, "which was changed or damaged"),
         (_somebodys_project, ".git, and no list of results"),
     ],
@@ -127,6 +142,12 @@ def test_what_aopc_did_not_write_is_never_replaced(root: Path, spoil: Callable[[
         ("broken", "is a link"),
         ("thesis", "holds .git"),
         ("results.txt", "is no folder"),
+        ("loop/results", "leads through links in a circle"),
+        ("earlier/more", "which holds other results"),
+        ("earlier/curves/more", "which holds other results"),
+        ("~/results", "which only a shell takes"),
+        ("taken", "which is no folder"),
+        ("linked", "which is no folder"),
         ("results.txt/new", "cannot write"),
         ("x" * 260, "cannot write"),
         ("x" * 250, "cannot write"),
@@ -137,11 +158,15 @@ def test_a_place_that_is_none_for_results_is_refused(
 ) -> None:
     (root / "link").symlink_to("images")
     (root / "broken").symlink_to("nowhere")
+    (root / "loop").symlink_to("loop")
+    (root / "taken.partial").write_text("mine")
+    (root / "linked.partial").symlink_to("thesis")
+    results(root, 1, "earlier")
     (root / "user").mkdir()
     monkeypatch.setenv("HOME", str(root / "user"))
     monkeypatch.chdir(root)
     before = snapshot(root)
-    with pytest.raises(InputError) as caught, output(Path(out).expanduser(), Path("images")):
+    with pytest.raises(InputError) as caught, output(Path(out if out != "~" else root / "user"), Path("images")):
         pytest.fail("the work began")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -229,10 +254,11 @@ def test_a_file_that_comes_during_the_work_is_kept_and_so_is_the_work(root: Path
     assert snapshot(root / "results") == {**old, "notes.txt": b"mine"}
 
 
+@pytest.mark.parametrize("file", ["notes.txt", ".123456789.notes", ".git"])
 @pytest.mark.parametrize("name", [".results.new", ".results.old"])
-def test_a_folder_of_the_users_in_the_way_is_refused(root: Path, name: str) -> None:
+def test_a_folder_of_the_users_in_the_way_is_refused(root: Path, name: str, file: str) -> None:
     (root / name).mkdir()
-    (root / name / "notes.txt").write_text("mine")
+    (root / name / file).write_text("mine")
     before = snapshot(root)
     with pytest.raises(InputError, match="in the way"):
         results(root, 1)

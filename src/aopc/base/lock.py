@@ -8,7 +8,9 @@ ones it holds between the processes of one machine only).
 import errno
 import fcntl
 import os
+import re
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +21,8 @@ from aopc.base.errors import InputError
 #: By this process: POSIX's locks do not keep a process from what it holds itself.
 _held: set[Path] = set()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+#: What is in a lock file, or was when its process was killed.
+_HOLDER = re.compile(rb"(\d+ on \S*)?")
 
 
 @contextmanager
@@ -26,8 +30,8 @@ def lock(path: Path, *, busy: str, wait: bool = False) -> Iterator[None]:
     """Hold the lock file ``path`` in the context; it is removed at the end.
 
     ``busy`` is what to say where another process holds it, behind that process' name; ``wait`` whether to wait for the
-    other to end then, which is said. An InputError if another process, or another part of this one, holds it, or the
-    file cannot be written.
+    other to end then, which is said. An InputError if another process, or another part of this one, holds it, the file
+    cannot be written, or something else lies there, which is left as it is.
     """
     path = path.absolute()
     if path in _held:
@@ -35,6 +39,8 @@ def lock(path: Path, *, busy: str, wait: bool = False) -> Iterator[None]:
     try:
         descriptor = _locked(path, busy, wait)
     except OSError as error:
+        if path.is_symlink():
+            raise InputError(f"{path} is in the way, and is no lock of aopc: move it away") from error
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     _held.add(path)
     try:
@@ -50,18 +56,36 @@ def lock(path: Path, *, busy: str, wait: bool = False) -> Iterator[None]:
 def _locked(path: Path, busy: str, wait: bool) -> int:
     """An open lock file that is ours, and is the one that others find under the name."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # Through a link it would be another file that is written to.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o666)
         try:
+            _require_lock(descriptor, path)
             _take(descriptor, busy, wait)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
+                    _name_holder(descriptor, path)
                     return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _require_lock(descriptor: int, path: Path) -> None:
+    about = os.fstat(descriptor)
+    ours = stat.S_ISREG(about.st_mode) and about.st_nlink <= 1
+    if not (ours and _HOLDER.fullmatch(os.pread(descriptor, 300, 0))):
+        raise InputError(f"{path} is in the way, and is no lock of aopc: move it away")
+
+
+def _name_holder(descriptor: int, path: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
+    except OSError:  # as on a full disk
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _take(descriptor: int, busy: str, wait: bool) -> None:

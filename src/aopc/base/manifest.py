@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aopc.base.errors import InputError
+from aopc.base.errors import DamagedError, InputError
 from aopc.base.files import read_record, write_record
 from aopc.base.provenance import file_hash
 
@@ -21,12 +21,20 @@ def is_results(names: Collection[str]) -> bool:
 
 def write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
     """List all that is in the folder now; ``about`` is what else to say."""
-    files = {
-        name: {"bytes": path.stat().st_size, "digest": file_hash(path)}
-        for name, path in _files(folder)
-        if name != MANIFEST
-    }
+    files = {name: _about(path) for name, path in _files(folder) if name != MANIFEST}
     write_record(folder / MANIFEST, {**about, "files": files})
+
+
+def listed_in(folder: Path) -> dict[str, Any]:
+    """Name → what the manifest says of the file; a DamagedError if it is missing, damaged, or lists no files."""
+    listed = read_record(folder / MANIFEST).get("files")
+    if not isinstance(listed, dict):
+        raise DamagedError(folder / MANIFEST, "lists no files")
+    return listed
+
+
+def _about(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "digest": file_hash(path)}
 
 
 def what_is_not_ours(folder: Path) -> str | None:
@@ -35,8 +43,8 @@ def what_is_not_ours(folder: Path) -> str | None:
     That a file of ours is missing is nothing: it was the user's to remove.
     """
     try:
-        listed = read_record(folder / MANIFEST)["files"]
-    except (InputError, KeyError):
+        listed = listed_in(folder)
+    except InputError:
         names = sorted(path.name for path in folder.iterdir())
         if MANIFEST in names:
             return f"{MANIFEST}, which was changed or damaged"
@@ -48,14 +56,14 @@ def what_is_not_ours(folder: Path) -> str | None:
         said = listed.get(name)
         if said is None or path.is_symlink() or not path.is_file():
             return f"{name}, which aopc did not write"
-        if path.stat().st_size != said["bytes"] or file_hash(path) != said["digest"]:
+        if said != _about(path):
             return f"{name}, which was changed since aopc wrote it"
     return None
 
 
 def remove_listed(folder: Path) -> None:
     """Remove what the manifest lists, the folders that are empty then, and last the manifest; nothing else."""
-    listed = read_record(folder / MANIFEST)["files"]
+    listed = listed_in(folder)
     for path in [path for name, path in _files(folder) if name in listed]:
         path.unlink()
     for below, _, _ in sorted(os.walk(folder), reverse=True)[:-1]:

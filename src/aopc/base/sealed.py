@@ -10,6 +10,7 @@ import hashlib
 import json
 import mmap
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,8 +103,12 @@ def _place(path: Path) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[mmap.mmap]:
     try:
-        with path.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
+        # Opening a pipe would wait for whoever writes to it.
+        with open(path, "rb", opener=_without_waiting) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise DamagedError(path, "is no file")
+            if not about.st_size:
                 raise DamagedError(path, "is damaged: it is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 yield content
@@ -111,6 +116,10 @@ def _opened(path: Path) -> Iterator[mmap.mmap]:
         raise DamagedError(path, "is missing") from error
     except OSError as error:
         raise DamagedError(path, f"cannot be read: {error.strerror or error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _digest(content: mmap.mmap, start: int) -> bytes:

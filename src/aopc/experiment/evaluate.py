@@ -20,7 +20,7 @@ from aopc.base.random import Stream
 from aopc.data.dataset import Dataset, named_frame
 from aopc.data.folder import ImageFolder, content_hash
 from aopc.experiment.job import Job
-from aopc.experiment.output import Output, output
+from aopc.experiment.output import Output, output, parts_folder
 from aopc.experiment.results import (
     Outcome,
     condition_rows,
@@ -213,7 +213,7 @@ def evaluate(evaluation: Evaluation, out: Path) -> Outcome:
 def _evaluated(evaluation: Evaluation, rule: StoppingRule | None, out: Output) -> Outcome:
     used = evaluation.used()
     origin, inputs = metadata(used, __name__), [json.dumps(used, default=str)]
-    cache = out.path.with_name(f"{out.path.name}.partial")
+    cache = parts_folder(out.path)
     try:
         frames = cache / f"frames-{identity_hash(used, 'aopc.models.preprocessing')}.npy"
         job = evaluation.job(evaluation.subject(evaluation.image_ids, inputs, frames))

@@ -16,7 +16,7 @@ from typing import Any
 from aopc.base.errors import InputError
 from aopc.base.files import is_temporary, read_record, to_disk, write_record
 from aopc.base.lock import lock
-from aopc.base.manifest import MANIFEST, remove_listed, what_is_not_ours, write_manifest
+from aopc.base.manifest import MANIFEST, listed_in, remove_listed, what_is_not_ours, write_manifest
 
 #: Of Linux (renameat2): two names change places.
 _EXCHANGE, _AT_FDCWD = 2, -100
@@ -79,6 +79,11 @@ class Output:
             _discard(self._old)
 
 
+def parts_folder(out: Path) -> Path:
+    """Where what is computed lies until all is, beside the folder of results."""
+    return out.with_name(f"{out.name}.partial")
+
+
 @contextmanager
 def output(out: Path, images: Path) -> Iterator[Output]:
     """The folder for results, held for this process, with all that may be wrong with it known before any work.
@@ -114,7 +119,10 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 def _place(out: Path, images: Path) -> Path:
     """Without links."""
     problem, advice = "", "give a new folder, as in --out results"
-    path, here = out.resolve(), Path.cwd().resolve()
+    try:
+        path, here = out.resolve(), Path.cwd().resolve()
+    except RuntimeError as error:
+        raise InputError(f"--out {out} leads through links in a circle: {advice}") from error
     if out.is_symlink():
         problem, advice = "is a link", "give the folder that it leads to"
     elif path == here or path in here.parents:
@@ -129,6 +137,12 @@ def _place(out: Path, images: Path) -> Path:
         problem = "is no folder"
     elif path.exists() and not os.access(path, os.W_OK):
         problem = "is read-only"
+    elif out.parts[:1] and out.parts[0].startswith("~"):
+        problem, advice = "begins with ~, which only a shell takes for a home folder", "write the folder's path out"
+    elif above := next((p for p in path.parents if (p / MANIFEST).exists()), None):
+        problem = f"is in {above}, which holds other results"
+    elif (partial := parts_folder(path)).is_symlink() or (partial.exists() and not partial.is_dir()):
+        problem, advice = f"needs {partial} for its work, which is no folder", "move that away"
     if problem:
         raise InputError(f"--out {out} {problem}: {advice}")
     return path
@@ -151,7 +165,7 @@ def _home() -> Path:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        return "files" in read_record(folder / MANIFEST)
+        return bool(listed_in(folder))
     except InputError:
         return False
 
@@ -162,12 +176,17 @@ def _discard(folder: Path) -> None:
         if folder.is_dir() and not folder.is_symlink():
             if _is_whole(folder):
                 remove_listed(folder)
-            elif all(is_temporary(path) for path in folder.iterdir()) or read_record(folder / MANIFEST) == _UNFINISHED:
+            # Killed before its first file was whole.
+            elif all(_is_first(path) for path in folder.iterdir()) or read_record(folder / MANIFEST) == _UNFINISHED:
                 shutil.rmtree(folder)
     except (OSError, InputError):
         pass
     if os.path.lexists(folder):
         raise InputError(f"{folder} is in the way, and holds something that aopc did not write: move it away")
+
+
+def _is_first(path: Path) -> bool:
+    return is_temporary(path) and path.name.endswith(f".{MANIFEST}")
 
 
 def _change_places(one: Path, other: Path) -> bool:
