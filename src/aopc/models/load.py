@@ -13,6 +13,7 @@ from aopc.base.provenance import file_hash
 from aopc.models.caffe.weights import caffe_preprocessing, load_caffe_network
 from aopc.models.network import Layout, Network
 from aopc.models.preprocessing import PREPROCESSINGS, Preprocessing
+from aopc.models.tensors import load_tensors, require_tensors
 from aopc.models.zoo.torchvision_models import (
     AUXILIARY,
     check_architecture,
@@ -154,33 +155,37 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"there is no weights file {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path, path)
+    except (InputError, MemoryError):
+        raise
     # On bytes that are no archive the unpickler fails in whatever way it happens to.
     except Exception as error:
         raise InputError(
             f"cannot read the weights file {path}: it must be a state dict written by torch.save"
             f" ({(str(error).splitlines() or [type(error).__name__])[0][:100]})"
         ) from error
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(
-            f"the weights file {path} holds no state dict: save model.state_dict(), not the model or a training"
-            " checkpoint"
-        )
+    if not isinstance(state, dict) or not state:
+        state = {None: state}  # which is none
+    require_tensors(state, path, path)
     for key in list(state):
         value = state.pop(key)
         if not key.startswith(AUXILIARY):
             state[_OLD_DENSE_LAYER.sub(r"\1", key)] = value
-    if not any(value.ndim for value in state.values()):
+    if not any(value.ndim for value in state.values()) or not _classes(state):
         raise InputError(f"the weights file {path} does not hold a classifier's parameters")
     return state
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
+    own = model.state_dict()
+    # torch would cut numbers to integers, and complex ones to their real part, and say nothing.
+    other = [key for key in own if key in state and own[key].is_floating_point() > state[key].is_floating_point()]
+    if other:
+        raise InputError(f"the weights {path} hold {other[0]} as {state[other[0]].dtype}: save it in floating point")
     try:
         # torch's own loading knows what files of older versions lack or name otherwise.
         model.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
-        own = model.state_dict()
         found = {
             "missing": [key for key in own if key not in state],
             "not in it": [key for key in state if key not in own],

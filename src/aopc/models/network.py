@@ -21,6 +21,7 @@ from aopc.base.text import shown
 from aopc.models.inference import to_device
 from aopc.models.outputs import LogProbabilities, Output, with_output
 from aopc.models.preprocessing import Preprocessing
+from aopc.models.tensors import load_tensors, require_tensors
 from aopc.models.zoo import ARCHITECTURES
 
 
@@ -131,9 +132,12 @@ def stored_network(path: Path, architecture: str | None = None) -> Network:
     """
     whole = io.BytesIO(read_bytes(path))
     try:
-        content = torch.load(whole, map_location="cpu", weights_only=True)
+        content = load_tensors(whole, path)
         named, classes, settings = content["architecture"], content["classes"], content["settings"]
         preprocessing, origin = Preprocessing(**content["preprocessing"]), dict(content["origin"])
+        require_tensors(content["state_dict"], path, whole)
+    except (InputError, MemoryError):
+        raise
     # On bytes that are no archive the unpickler fails in whatever way it happens to.
     except Exception as error:
         raise InputError(f"{path} is no network that this program stored, or is damaged: remove it") from error
