@@ -39,6 +39,12 @@ def test_what_editors_add_is_no_part_of_a_list(tmp_path: Path, text: bytes) -> N
         ("caf\u00e9\ncafe\u0301\n".encode(), "twice"),
         (b"tiger cat\ntiger shark\n", "with underscores, as tiger_cat"),
         (b"n1 cat\nn1 dog\n", "names 'n1' twice"),
+        ("cat\ndog\n".encode("utf-16-le"), "has control characters"),
+        (b"cat\0\ndog\n", "has control characters"),
+        (b"\x1b[31mcat\ndog\n", "has control characters"),
+        (b"cat\x0bdog\nowl\n", "has control characters"),
+        ("cat\u2028dog\n".encode(), "has control characters"),
+        (b"cat " + b"x" * 2**22, "is longer than"),
         ("cat\ndog\n".encode("utf-16"), "save it as UTF-8 text"),
         (b"caf\xe9\n", "save it as UTF-8 text"),
     ],
@@ -48,6 +54,11 @@ def test_lists_that_may_mean_something_else_are_refused(tmp_path: Path, text: by
     with pytest.raises(InputError, match=said) as caught:
         class_lines(tmp_path / "classes.txt")
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_without_an_end_is_refused() -> None:
+    with pytest.raises(InputError, match="is longer than"):
+        class_lines(Path("/dev/zero"))
 
 
 def test_a_list_that_is_a_folder_or_missing_is_refused(tmp_path: Path) -> None:
@@ -92,6 +103,8 @@ def test_a_folder_is_the_class_that_it_is_called_by_rule(folder: str, classes: l
         (["CAT"], ["cat", "dog"], "the folder 'CAT' is no class, but 'cat' is"),
         (["great-white-shark"], ["great_white_shark"], "is no class, but 'great_white_shark' is"),
         (["N01"], ["n01 tench"], "the folder 'N01' is no class"),
+        (["cat"], ["0 cat", "1 dog"], "the folder 'cat' is no class, but '0 cat' is"),
+        (["Great white shark"], ["n1 great_white_shark"], "is no class, but 'n1 great_white_shark' is"),
         (["cat", "owl"], ["cat", "dog"], "lacks the class 'owl'"),
         (["cat", ""], ["cat", "dog"], "images outside of them"),
         (["tiger cat", "tiger_cat"], ["tiger cat", "tiger_cat"], "may be the class 'tiger cat' and 'tiger_cat'"),

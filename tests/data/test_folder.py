@@ -1,6 +1,7 @@
 """Folders of image files: what is listed, how images are read, and lists of classes."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,114 @@ def test_orientation_is_applied_in_every_mode(tmp_path: Path, name: str, mode: s
     # 8: left and bottom.
     turns = {3: 2, 6: -1, 8: 1}[orientation]
     np.testing.assert_allclose(upright, np.rot90(left_is_bright, turns), atol=25)
+
+
+def _tag(path: Path, tag: int, value: int) -> None:
+    """Set a tag of one short in a TIFF file (TIFF 6.0, section 2)."""
+    content = bytearray(path.read_bytes())
+    at = content.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    content[at : at + 2] = struct.pack("<H", value)
+    path.write_bytes(content)
+
+
+def test_grey_of_more_than_eight_bits_is_scaled_by_its_own_white(tmp_path: Path) -> None:
+    path, grey = tmp_path / "a.tif", np.full((8, 8), 100 * 257, np.uint16)
+    Image.fromarray(grey).save(path)
+    _tag(path, 262, 0)  # white is 0
+    assert np.unique(image_folder(tmp_path).load("a.tif")) == [155]
+    # Rows of 12 bits, two values in three bytes: 0x640 of 0xfff is 100 of 255.
+    Image.fromarray(grey).save(path)
+    _tag(path, 258, 12)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(grey.tobytes(), bytes.fromhex("640640") * 32 + bytes(32)))
+    assert np.unique(image_folder(tmp_path).load("a.tif")) == [100]
+
+
+def test_a_transparent_grey_of_sixteen_bits_is_white(tmp_path: Path) -> None:
+    grey = np.full((4, 4), 100 * 257, np.uint16)
+    grey[0] += 1
+    Image.fromarray(grey).save(tmp_path / "a.png", transparency=100 * 257)
+    shown = np.asarray(image_folder(tmp_path).load("a.png").convert("L"))
+    assert shown[0].tolist() == [100] * 4
+    assert shown[1:].min() == 255
+
+
+def _png(depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """4 × 4 pixels (PNG specification, section 5)."""
+    head = (b"IHDR", struct.pack(">IIBBBBB", 4, 4, depth, colour, 0, 0, 0))
+    parts = [head, *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    written = [struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+_DEEP = (b"\0" + struct.pack(">HHH", 1000, 2000, 3000) * 4) * 4
+_TEXT = (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27)))
+_GIF = b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\0\0\0,"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "none of BMP, GIF, JPEG, PNG, TIFF, WEBP, or damaged"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "none of BMP"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "none of BMP"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n%%EOF\n", "none of BMP"),
+        (b"P6 4 4 255\n" + bytes(48), "none of BMP"),
+        (_png(16, 2, _DEEP, (b"tRNS", struct.pack(">HHH", 1000, 2000, 3000))), "transparent colour has 16 bits"),
+        (_png(8, 2, bytes(52), _TEXT), "too large"),
+        (_png(8, 2, bytes(52))[:33].replace(struct.pack(">II", 4, 4), b"\x7f\xff\xff\xff" * 2), "none of BMP"),
+        (_GIF + struct.pack("<HHHH", 0, 0, 65535, 65535) + b"\0\x02\x02\x4c\x01\0;", "is too large: scale it down"),
+        (_GIF[:6] + struct.pack("<HH", 9, 9) + _GIF[10:] + struct.pack("<HHHH", 0, 0, 60000, 2000), "cannot read"),
+        (b"BM" + bytes(8) + struct.pack("<IIiiHHIIiiII", 54, 40, 2**31 - 1, 2**30, 1, 24, *[0] * 6), "too large"),
+        (b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x100, 4, 1, 8, 8), "none of BMP"),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_what_is_no_whole_image_is_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(aopc.InputError) as caught:
+        image_folder(tmp_path).load("a.png")
+    assert said in str(caught.value)
+    assert str(caught.value).count(str(tmp_path)) == 1
+    assert "object at 0x" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}])
+def test_libraries_say_nothing_beside_the_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], options: dict[str, str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    Image.fromarray(noise).save(path, **options)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(aopc.InputError, match="cannot read the image"):
+        image_folder(tmp_path).load("a.tif")
+    path.unlink()
+    # An orientation whose values are said to lie behind the file's end.
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x0112, 3, 2**31, 8, 0)
+    Image.fromarray(noise).save(tmp_path / "a.jpg", exif=exif)
+    assert image_folder(tmp_path).load("a.jpg").size == (50, 40)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("decoder"), IndexError(), KeyError("x"), TypeError("y"), EOFError()])
+def test_a_reader_may_fail_in_any_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """As that for AVIF does with a RuntimeError."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+
+    def fail(image: Image.Image) -> None:
+        raise error
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(aopc.InputError, match=r"cannot read the image .*a\.png"):
+        image_folder(tmp_path).load("a.png")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(2**37)  # takes no place on the disk
+    with pytest.raises(aopc.InputError, match=r"a\.png is too large: its file has 137\.4 GB"):
+        image_folder(tmp_path).load("a.png")

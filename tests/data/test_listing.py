@@ -84,6 +84,8 @@ def _hard_link(photos: Path) -> None:
         (lambda photos: (photos / "cat" / "x.png").symlink_to("nowhere"), "cat/x.png is a link that leads nowhere"),
         (lambda photos: (photos / "owl").symlink_to("nowhere"), "owl is a link that leads nowhere"),
         (lambda photos: (photos / "owl").symlink_to("owl"), "owl"),
+        (lambda photos: os.mkfifo(photos / "cat" / "x.png"), "cat/x.png is neither a file nor a folder"),
+        (lambda photos: (photos / "x.png").symlink_to("/dev/zero"), "x.png is neither a file nor a folder"),
         (lambda photos: file(photos, "cat/a\nb.png"), "'a\\nb.png'"),
         (lambda photos: file(photos, "a\tb/1.png"), "'a\\tb'"),
         (lambda photos: file(photos, "cat/\udcff.png"), "not UTF-8"),

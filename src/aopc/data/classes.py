@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aopc.base.errors import InputError
+from aopc.base.text import is_plain, shown
+
+#: Characters in a list; the longest known name 22,000 classes (ImageNet-21k).
+LARGEST = 2**22
 
 
 def class_lines(path: Path) -> list[str]:
@@ -22,18 +26,24 @@ def class_lines(path: Path) -> list[str]:
     Raises
     ------
     InputError
-        If the file is missing, is not text, a line in it is empty, or two name the same class.
+        If the file is missing, is not text, is too long, a line in it is empty, or two name the same class.
     """
     try:
         # What Windows' editors put before the text and at its lines' ends is none of it.
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(LARGEST + 1)
     except FileNotFoundError as error:
         raise InputError(f"there is no class list {path}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read the class list {path}: save it as UTF-8 text ({error})") from error
     except OSError as error:
         raise InputError(f"cannot read the class list {path}: {error.strerror or error}") from error
+    if len(text) > LARGEST:
+        raise InputError(f"the class list {path} is longer than {LARGEST} characters: it is something else")
     lines = [line.strip() for line in text.rstrip().split("\n")]
+    odd = next((line for line in lines if not is_plain(line.replace("\t", " "))), None)
+    if odd is not None:
+        raise InputError(f"the class list {path} has control characters, in {shown(odd)}: save it as UTF-8 text")
     if not all(map(_key, lines)):
         number = next(i for i, line in enumerate(lines, start=1) if not _key(line))
         raise InputError(f"the class list {path} must have one class a line and no empty line, as line {number} is")
@@ -73,7 +83,8 @@ def labels_of(folders: Sequence[str], classes: Sequence[str], root: Path) -> NDA
     names = dict.fromkeys(folders)
     found = {name: by_line.get(_key(name)) or by_id.get(_key(name), []) for name in names}
     unknown = [name for name in names if not found[name]]
-    nearly = {_loose(name): classes[at[0]] for name, at in (by_id | by_line).items()}
+    by_name = _index([line.partition(" ")[2] for line in classes])
+    nearly = {_loose(name): classes[at[0]] for name, at in (by_name | by_id | by_line).items()}
     for name in unknown:
         if _loose(name) and (meant := nearly.get(_loose(name))):
             raise InputError(f"{root}: the folder {name!r} is no class, but {meant!r} is: give it the class' name")

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import os
 import struct
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +16,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from aopc.base.errors import DamagedError, InputError
 from aopc.base.progress import progress_bar
+from aopc.base.text import readable
 from aopc.data.classes import labels_of
 from aopc.data.listing import SUFFIXES, Listing
 from aopc.data.subset import Subset
@@ -23,6 +26,10 @@ TiffImagePlugin.READ_LIBTIFF = True
 
 #: Of an image, the largest cameras' among them; each takes up to 12 bytes on the way.
 MOST_PIXELS = 2**27
+#: Of a file, which is read whole.
+MOST_BYTES = 12 * MOST_PIXELS
+#: Pillow's readers of what is listed by suffix. Others start programs (EPS), or read what nobody means by a photograph.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -68,16 +75,25 @@ class ImageFolder:
         """
         path, content = self.path(image_id), self.read(image_id)
         try:
-            with _header(content, path) as image:
+            with _quietly(), _header(content, path) as image:
                 image.load()
-                return _on_white(_eight_bit(_upright(image)))
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
-            raise InputError(f"cannot read the image {path}: replace or remove it ({error})") from error
+                return _on_white(_turned(_eight_bit(image), _orientation(image)))
+        except (InputError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            reason = f"it is none of {', '.join(_FORMATS)}, or damaged"
+            raise InputError(f"cannot read the image {path}: replace or remove it ({reason})") from error
+        # On bytes that are no image each reader fails in whatever way it happens to.
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise InputError(f"cannot read the image {path}: replace or remove it ({reason})") from error
 
     def read(self, image_id: str) -> bytes:
         """The file as it is; an InputError if it is missing, or not what was copied."""
         path = self.path(image_id)
         try:
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise InputError(f"the image {path} is too large: its file has {readable(size)}; scale it down")
             content = path.read_bytes()
         except FileNotFoundError as error:
             raise InputError(f"there is no image {path}") from error
@@ -142,12 +158,10 @@ def _counts(left_out: Mapping[str, int]) -> str:
 
 def _header(content: bytes, path: Path) -> Image.Image:
     """The image, not yet decoded; InputError if that would take too much memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(content))
-        except Image.DecompressionBombError as error:
-            raise InputError(f"the image {path} is too large: scale it down ({error})") from error
+    try:
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"the image {path} is too large: scale it down ({error})") from error
     if image.width * image.height > MOST_PIXELS:
         size = f"{image.width} × {image.height}"
         image.close()
@@ -167,13 +181,18 @@ _TURNS = {
 }
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Pillow's exif_transpose also writes the other tags anew, and fails where a camera erred in one."""
+def _orientation(image: Image.Image) -> int:
+    """As EXIF has it; 1 where it says nothing that can be read."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        found = image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, struct.error):  # tags that cannot be read at all
-        orientation = None
-    if not isinstance(orientation, int) or orientation not in _TURNS:
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Pillow's exif_transpose also writes the other tags anew, and fails where a camera erred in one."""
+    if orientation not in _TURNS:
         return image
     turned = image.transpose(_TURNS[orientation])
     turned.info = dict(image.info)
@@ -181,12 +200,22 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        grey = np.floor(np.asarray(image).astype(np.uint16) / 257 + 0.5)
-        return Image.fromarray(grey.astype(np.uint8))
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and max(clear) > 255:  # Pillow has cut the pixels to 8 bits, and not this
+        raise ValueError("its transparent colour has 16 bits: save it with 8, or with an alpha channel")
     if image.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {image.mode} have no known white: save it as 8 or 16 bit")
-    return image
+    if not image.mode.startswith("I;16"):
+        return image
+    tags = getattr(image, "tag_v2", {})
+    white = 2 ** tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0] - 1
+    values = np.asarray(image).astype(np.uint16)
+    grey = np.floor(values / (white / 255) + 0.5).astype(np.uint8)
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # white is 0, which Pillow minds in 8 bits only
+        grey = 255 - grey
+    if clear is None:
+        return Image.fromarray(grey)
+    return Image.fromarray(np.stack([grey, np.where(values == clear, 0, 255).astype(np.uint8)], axis=-1))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -195,3 +224,23 @@ def _on_white(image: Image.Image) -> Image.Image:
         return image
     layered = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What is wrong with an image is said in one line, or nothing is wrong with it: libtiff writes to the process'
+    standard error by itself, and Pillow warns of tags that no one needs.
+    """
+    with warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        warnings.simplefilter("ignore")
+        try:
+            before = os.dup(2)
+        except OSError:  # it is closed
+            yield
+            return
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)

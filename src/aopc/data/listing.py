@@ -57,7 +57,9 @@ class Listing:
             _check_name(path)
         if is_folder:
             self._walk(path)
-        elif is_image and entry.is_file():
+        elif is_image:
+            if not entry.is_file():
+                raise InputError(f"{path} is neither a file nor a folder: remove it")
             self._once(path, self._files, "file")
             self._add_image(path)
         else:
