@@ -218,12 +218,15 @@ def adopt(profile: Annotated[Path, Argument(help="Its folder.")] = Path()) -> No
 def main() -> None:
     """Run the command; its exit status is that of :func:`aopc.base.command.run_command`."""
     prepare()
-    # For the user's own explainers: a console script does not look in the current folder.
-    sys.path.append(str(Path.cwd()))
     sys.exit(run_command(_run))
 
 
 def _run() -> int:
+    try:
+        # For the user's own explainers: a console script does not look in the current folder.
+        sys.path.append(str(Path.cwd()))
+    except FileNotFoundError as error:
+        raise InputError("the current folder was removed: change to another one") from error
     _check_arguments(sys.argv[1:])
     try:
         with warnings_in_a_line():
@@ -244,7 +247,9 @@ def _check_arguments(arguments: list[str]) -> None:
     """An empty value, as of a variable that is not set, stands for nothing that a user can mean."""
     for option, argument in zip(["", *arguments], arguments, strict=False):
         name, equals, value = argument.partition("=")
-        if not argument or (name.startswith("--") and equals and not value):
-            raise InputError(f"{name or option or 'an argument'} is empty: give it a value, or leave it out")
+        if not argument.strip() or (name.startswith("--") and equals and not value.strip()):
+            raise InputError(
+                f"{name.strip() or option.strip() or 'an argument'} is empty: give it a value, or leave it out"
+            )
         if not is_plain(argument):
             raise InputError(f"{shown(argument)} has control characters, or is not UTF-8: give another name")
