@@ -38,6 +38,14 @@ def write_files(folder: Path) -> Path:
     return folder
 
 
+def years_of_work(folder: Path, *names: str) -> Path:
+    """Files of these names below a new folder."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("years of work")
+    return folder
+
+
 def state_of(folder: Path) -> State:
     """Of everything below a folder."""
     found: State = {}

@@ -20,6 +20,7 @@ from aopc.experiment.store import renew
 from killed import damages, killed_before, snapshot
 from numbers_work import TABLE, UNITS, VALUES, Numbers
 from pets import Counter, evaluation_of, write_pets
+from somebodys import years_of_work
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +48,8 @@ def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Somebody's folder, beside whose files the results will lie."""
-    for name in ("thesis.tex", "results.partial/notes.txt", "results.partial/poetry.lock", ".results/config"):
-        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "home" / name).write_text("years of work")
-    return tmp_path / "home"
+    beside = ("results.partial/notes.txt", "results.partial/poetry.lock", ".results/config")
+    return years_of_work(tmp_path / "home", "thesis.tex", *beside)
 
 
 def beside_results(home: Path) -> dict[str, object]:

@@ -248,6 +248,8 @@ def _check_arguments(arguments: list[str]) -> None:
     for option, argument in zip(["", *arguments], arguments, strict=False):
         name, equals, value = argument.partition("=")
         if not argument.strip() or (name.startswith("--") and equals and not value.strip()):
-            raise InputError(f"{name or option or 'an argument'} is empty: give it a value, or leave it out")
+            raise InputError(
+                f"{name.strip() or option.strip() or 'an argument'} is empty: give it a value, or leave it out"
+            )
         if not is_plain(argument):
             raise InputError(f"{shown(argument)} has control characters, or is not UTF-8: give another name")

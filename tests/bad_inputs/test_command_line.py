@@ -1,5 +1,6 @@
 """What users mistype on the command line: one line each, status 2, before any work, and nothing of theirs is touched."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -70,6 +71,7 @@ OPTIONS: list[tuple[str, str, str]] = [
     ("classes", "{scratch}/two.txt", "has 2 classes, but the model has 4 outputs"),
     ("classes", "/dev/null", "one class a line"),
     ("classes", "", "--classes is empty"),
+    ("classes", "/dev/zero", "it is something else"),
     ("preprocessing", "cafe", "did you mean 'caffe'"),
     ("preprocessing", "math:pi", "unknown preprocessing"),
     ("preprocessing", "math:sqrt", "unknown preprocessing"),
@@ -119,9 +121,14 @@ OPTIONS: list[tuple[str, str, str]] = [
     ("dtype", "float64", "unknown dtype"),
     ("dtype", "", "is empty"),
     ("name", "", "--name is empty"),
+    ("name", " ", "--name is empty"),
+    ("name", "\u00a0", "--name is empty"),
     ("name", "a\nb", "control characters"),
     ("name", "\x1b[31m", "control characters"),
     ("out", "", "--out is empty"),
+    ("out", " ", "--out is empty"),
+    ("out", "~/results", "which only a shell takes"),
+    ("out", "~nobody", "which only a shell takes"),
     ("out", ".", ""),
     ("out", "..", ""),
     ("out", "/", ""),
@@ -233,3 +240,15 @@ def test_a_wrong_command_is_one_line(
     said: str,
 ) -> None:
     assert said in refused(places, monkeypatch, capsys, arguments)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plan", "track", "adopt", "ui", "nonsense"])
+def test_a_current_folder_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    assert run(monkeypatch, command=command) == 2
+    assert capsys.readouterr() == ("", "aopc: the current folder was removed: change to another one\n")

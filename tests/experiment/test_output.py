@@ -15,6 +15,7 @@ from aopc.base.files import write_json, write_record, write_table
 from aopc.base.manifest import MANIFEST
 from aopc.experiment.output import output
 from killed import killed_before, snapshot
+from somebodys import years_of_work
 
 
 def writing(version: int) -> Callable[[Path], None]:
@@ -35,10 +36,7 @@ def results(root: Path, version: int, name: str = "results") -> dict[str, object
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Somebody's folder."""
-    for name in ("images/cat/1.png", "thesis/chapter.tex", "thesis/.git/HEAD", "results.txt"):
-        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "home" / name).write_text("years of work")
-    return tmp_path / "home"
+    return years_of_work(tmp_path / "home", "images/cat/1.png", "thesis/chapter.tex", "thesis/.git/HEAD", "results.txt")
 
 
 def test_results_take_the_place_of_earlier_ones_as_a_whole(root: Path) -> None:
@@ -109,8 +107,8 @@ def _link_inside(out: Path) -> None:
         (_older, "looks like results of an older version"),
         (_pipe, "which was changed or damaged"),
         *[(_listing(files), "which was changed or damaged") for files in ([], None, "metrics.json", 5)],
-        (_listing({"metrics.json": 1}), "results holds "),
-        (_listing({"metrics.json": {}, "curves/1.parquet": {}}), "which was changed since aopc wrote it"),
+        (_listing({"metrics.json": 1}), "metrics.json, which was changed since aopc wrote it"),
+        (_listing({"/etc/passwd": {}, "../results.txt": {}}), "metrics.json, which aopc did not write"),
         (_other_list, "which was changed or damaged"),
         (_somebodys_project, ".git, and no list of results"),
     ],
