@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from aopc.paper.report.captions import CAPTIONS
-from aopc.paper.report.page import MOST_BYTES, Facts, write_page
+from aopc.paper.report.page import MOST_BYTES, Facts, p_value, write_page
 from aopc.paper.tracking.pending import LoggedRun, StageRun
 from aopc.perturbation.partition import Grid
 from pipeline import ROOT
@@ -220,3 +220,8 @@ def test_the_viewer_moves(browser: Any, page: Path, shown: dict[str, Any]) -> No
     assert tab.locator("[data-viewer=play]").inner_text() == "Play"
     assert tab.problems == []
     tab.context.close()
+
+
+@pytest.mark.parametrize("p", [0.0496, 0.04999, 0.0499999999, 0.0504, 0.05])
+def test_no_p_value_is_shown_on_the_other_side_of_the_level(p: float) -> None:
+    assert (float(p_value(p)) < 0.05) == (p < 0.05)
