@@ -139,7 +139,8 @@ def _read(path: Path, kind: Any) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return _adapter(kind).validate_python(content)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    # What is nested without end is none either.
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         with suppress(OSError):
             path.rename(path.with_name(f"{path.name}.damaged"))
         reason = str(error).splitlines()[0]
