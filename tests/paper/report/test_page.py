@@ -172,6 +172,21 @@ def test_it_loads_and_fits(browser: Any, page: Path, width: int, scheme: str) ->
     tab.context.close()
 
 
+def test_paper_shows_all_of_it(browser: Any, page: Path) -> None:
+    """At the width of A4: what folds is open, and nothing lies beyond the edge, where it would be cut off."""
+    tab = visit(browser, page, 718)
+    tab.emulate_media(media="print")
+    hidden, beyond = tab.evaluate(
+        """() => [
+          [...document.querySelectorAll('details dl')].filter((e) => !e.checkVisibility({contentVisibilityAuto: true})).length,
+          [...document.querySelectorAll('main td, main th, main img')]
+            .filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length,
+        ]"""
+    )
+    assert (hidden, beyond) == (0, 0)
+    tab.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_it(browser: Any, page: Path, scheme: str) -> None:
     """axe-core (the file that axe-playwright-python brings) finds nothing serious."""
