@@ -240,3 +240,24 @@ def test_no_reason_is_cut_before_its_secrets_are_out() -> None:
 def test_what_is_said_of_a_store_is_one_line(pending: PendingRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9/\nx")
     assert "127.0.0.1:9/\\nx (nothing answers" in broken(pending)
+
+
+def test_a_note_removes_no_folder_but_its_own_copies(
+    checkout: Path, pending: PendingRuns, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A note is a file that anybody can change: its folder, its name and its times are not believed."""
+    mine = checkout / "somebodys"
+    mine.mkdir()
+    (mine / "kept.txt").write_text("kept")
+    folder = checkout / ".cache" / "pending"
+    (path,) = folder.glob("[0-9]*.json")
+    content = json.loads(path.read_text())
+    odd = [{"folder": str(mine)}, {"folder": str(folder / "files" / "..")}, {"name": "../../escaped"}, {"name": "a/b"}]
+    odd += [{"start": -1e30}, {"end": 1e300}, {"status": "NONSENSE"}]
+    for i, change in enumerate(odd):
+        (folder / f"{i}.json").write_text(json.dumps(content | change))
+    assert "logged 3 runs" in log_pending(pending, PARAMS, [])
+    assert (mine / "kept.txt").read_text() == "kept"
+    assert len(list(folder.glob("*.damaged"))) == 5
+    assert not list(checkout.rglob("escaped*"))
+    assert capsys.readouterr().err.count("is set aside") == 5

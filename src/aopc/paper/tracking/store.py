@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,8 +122,6 @@ def _log(uri: str, pending: PendingRuns, notes: list[Note], params: Mapping[str,
         artifacts = [(Path(run.folder) / name, name) for name in run.artifacts]
         run_id = _log_run(client, experiment_id, run, parent_id, artifacts)
         pending.logged(path, run, _link(uri, experiment_id, run_id))
-        if run.folder:
-            shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def _experiment(client: Any, uri: str) -> str:
