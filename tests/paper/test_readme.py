@@ -9,7 +9,7 @@ import yaml
 from aopc.base.errors import InputError
 from aopc.paper.claims.judge import judge
 from aopc.paper.claims.rules import CLAIMS
-from aopc.paper.readme import BEGIN, END, results_table, with_results
+from aopc.paper.readme import BEGIN, END, as_cell, marked, results_table, with_results
 from made_up import evidence
 from pipeline import ROOT
 
@@ -61,3 +61,26 @@ def test_what_a_page_points_to_is_there(page: str) -> None:
     made = ("reports/index.html",)  # by the pipeline
     missing = [str(p) for p in [*(ROOT / n for n in named if n not in made), *linked] if not p.exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("a | b", r"a \| b"),
+        (r"a \| b", r"a \\\| b"),
+        ("LRP < 3 and <b>x</b> <!-- y -->", r"LRP < 3 and \<b>x\</b> \<!-- y -->"),
+    ],
+)
+def test_a_title_ends_no_cell_and_begins_no_tag(text: str, cell: str) -> None:
+    assert as_cell(text) == cell
+    found = {"claim": "c", "effect": None, "turning": None, "reading": text, "verdict": "could not run"}
+    assert f"| {cell} | – |" in results_table({"C1": found}, {}, {})
+    assert cell in marked("", f"a variant of the profile x, not the replication ({text})")
+
+
+def test_what_is_not_known_is_no_number() -> None:
+    """In memory it is NaN, in the file null."""
+    for unknown in (float("nan"), None):
+        turning = {"estimate": unknown, "low": unknown, "high": unknown, "bound": 0.0, "side": "above", "what": "w"}
+        found = {"claim": "c", "effect": unknown, "n": 0, "turning": 0, "verdict": "undecided", "readings": [turning]}
+        assert "| – [–, –], n = 0: w | – | undecided |" in results_table({"C1": {**found, "reading": "r"}}, {}, {})

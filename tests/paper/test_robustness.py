@@ -11,7 +11,7 @@ from aopc.measures.localisation import relevance_mass
 from aopc.measures.summary import Summary
 from aopc.models.network import Network
 from aopc.models.preprocessing import Preprocessing
-from aopc.paper.robustness import ABPC, MASS, PAPER, robustness_of, spatial_rows
+from aopc.paper.robustness import ABPC, MASS, PAPER, Robustness, robustness_of, spatial_rows
 from aopc.perturbation.protocol import CONDITIONS, Condition, Protocol
 from conftest import small_network
 
@@ -55,3 +55,17 @@ def test_choices_and_the_spatial_control_add_up() -> None:
     assert sorted(ranks) == [1, 2, 3, 4]
     agreement = found.agreement(explainers)
     assert [r["rho"] for r in agreement if r["choice"] == PAPER] == [1.0]
+
+
+def test_explainers_of_equal_means_share_a_rank() -> None:
+    values = {e: np.array(v) for e, v in {"a": [1.0, 3.0], "b": [2.0, 2.0], "c": [9.0, 9.0], "d": [np.nan] * 2}.items()}
+    rows = Robustness("p", ("x", "y"), {PAPER: values}, seed=0).means(["a", "b", "c", "d"])
+    assert {r["explainer"]: r["rank"] for r in rows} == {"c": 1, "a": 2, "b": 2, "d": 4}
+
+
+def test_a_lead_within_float32s_rounding_is_none() -> None:
+    """LRP under another name, computed in other batches."""
+    lrp = np.linspace(5, 9, 30)
+    values = {PAPER: {"lrp-alpha2-beta1": lrp, "sensitivity-l2": lrp - 1e-6}}
+    verdict, lead = Robustness("p", tuple(map(str, range(30))), values, seed=0).lrp_is_best(PAPER)
+    assert (verdict, lead.p_for) == ("undecided", 1.0)

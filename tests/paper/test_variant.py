@@ -81,6 +81,16 @@ def test_few_of_many_changes_are_named_where_there_is_little_room() -> None:
     assert added.command == "dvc exp run -S '+a.b=\"x y\"' -S '~c'"
 
 
+def test_a_section_that_is_gone_goes_as_a_whole(profile: Path) -> None:
+    """Its settings one by one would leave an empty section behind, which is refused."""
+    emptied, lacking = changed("checkpoints", value={}), copy.deepcopy(OWN)
+    assert variant_of(emptied).command == "dvc exp run -S '~checkpoints.objects'"
+    del lacking["panels"]["digits"]
+    lacking["seed"] = 1
+    assert variant_of(lacking).command == "dvc exp run -S '~panels.digits' -S seed=1"
+    assert variant_of(changed("complexity", value={})).command == "dvc exp run -S '~complexity.rendering'"
+
+
 def test_the_last_commit_stands_in_where_nothing_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert not variant_of(OWN)  # nothing to be a variant of

@@ -12,7 +12,7 @@ from aopc.base.errors import InputError
 from aopc.measures.abpc import abpc_per_image
 from aopc.measures.aopc import aopc_curves
 from aopc.measures.statistics.bootstrap import Interval, bootstrap_mean
-from aopc.perturbation.curves import CurvesByOrder
+from aopc.perturbation.curves import Curves, CurvesByOrder
 from aopc.perturbation.order import RANDOM, Order
 
 #: Column name → values, all of one length.
@@ -53,6 +53,38 @@ class Summary:
     @property
     def explainers(self) -> list[str]:
         return list(self.curves)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names, in the order of the curves."""
+        return tuple(self.curves[RANDOM]["random"].image_ids)
+
+    def images_under(self, conditions: Mapping[str, Mapping[str, Curves]]) -> tuple[str, ...]:
+        """The images of all curves under other conditions (condition → explainer → curves), in their order; all where
+        there are none.
+
+        Raises
+        ------
+        InputError
+            If they are not all of the same images in the same order, each once, all of them of the panel.
+        """
+        found = {tuple(c.image_ids) for by_explainer in conditions.values() for c in by_explainer.values()}
+        if not found:
+            return self.images
+        some = found.pop()
+        if found:
+            raise InputError(f"the curves under other conditions on {self.name} are not all of the same images")
+        if len(set(some)) < len(some):
+            raise InputError(
+                f"the curves under other conditions on {self.name} are of some image twice: each counts once"
+            )
+        if others := set(some) - set(self.images):
+            raise InputError(f"the curves under other conditions on {self.name} are of an image of none: {min(others)}")
+        return some
+
+    def scale(self, *explainers: str) -> float:
+        """The largest score in the curves of the explainers, whatever its sign: what rounding is a part of."""
+        return scale_of(*(c for e in explainers for c in self.curves[e].values()))
 
     def aopc_curves(self, explainer: str) -> NDArray[np.float64]:
         """(N, L + 1): AOPC of each image after each step, in the explainer's own order."""
@@ -109,6 +141,17 @@ class Summary:
             interval = self.difference(explainer, other)
             rows.append((self.name, explainer, other, *interval.numbers, interval.images))
         return _columns(rows, "data_set", "explainer", "other", "difference", "low", "high", "images")
+
+
+def scale_of(*curves: Curves) -> float:
+    """The largest finite score, whatever its sign; 0 where there is none."""
+    return max(
+        (
+            float(np.abs(c.logits, where=np.isfinite(c.logits), out=np.zeros(c.logits.shape)).max(initial=0.0))
+            for c in curves
+        ),
+        default=0.0,
+    )
 
 
 def _numbers(name: str, interval: Interval) -> dict[str, float]:

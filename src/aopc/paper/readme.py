@@ -1,5 +1,6 @@
 """The README's table of results: what the paper says, what came out here, and the verdict."""
 
+import re
 from collections.abc import Mapping
 from itertools import groupby, product
 from operator import itemgetter
@@ -39,7 +40,8 @@ def results_table(claims: Mapping[str, Mapping[str, Any]], metrics: Metrics, sta
     """
     rows = [("paper", "ours", "difference", "verdict", "command")]
     for name, found in claims.items():
-        rows.append((f"**{name}** {found['claim']}", *_effect(found), found["verdict"], "`dvc repro claims`"))
+        effect, lead = _effect(found)
+        rows.append((f"**{name}** {found['claim']}", as_cell(effect), lead, found["verdict"], "`dvc repro claims`"))
     for (label, method), group in groupby(size_ratios(metrics, stands_for), key=itemgetter("format", "method")):
         sizes = list(group)
         names, published = " / ".join(r["data_set"] for r in sizes), _list([r["paper"] for r in sizes])
@@ -52,9 +54,11 @@ def results_table(claims: Mapping[str, Mapping[str, Any]], metrics: Metrics, sta
 
 def _effect(found: Mapping[str, Any]) -> tuple[str, str]:
     """The reading that decides, and how far it is beyond what the claim says, negative where it falls short."""
-    if found["effect"] is None:
+    if found["turning"] is None:
         return str(found["reading"]), "–"
     turning = found["readings"][found["turning"]]
+    if turning["estimate"] is None or turning["estimate"] != turning["estimate"]:
+        return f"– [–, –], n = {found['n']}: {turning['what']}", "–"
     lead = turning["estimate"] - turning["bound"]
     effect, low, high = (_number(turning[name]) for name in ("estimate", "low", "high"))
     said = f"{effect} [{low}, {high}], n = {found['n']}: {turning['what']}"
@@ -84,6 +88,17 @@ def size_ratios(metrics: Metrics, stands_for: Mapping[str, str]) -> list[dict[st
     return rows
 
 
+def as_cell(text: str) -> str:
+    """Text for a cell of a table: a title or a name of somebody's ends no cell and begins no tag.
+
+    Examples
+    --------
+    >>> print(as_cell("a | b < c <b>"))
+    a \\| b < c \\<b>
+    """
+    return re.sub(r"[\\|]|<(?=[A-Za-z/!?])", r"\\\g<0>", text)
+
+
 def _list(values: list[float], sign: str = "") -> str:
     return " / ".join(f"{v:{sign}.2f}" for v in values)
 
@@ -98,7 +113,7 @@ _VARIANT = "**This is a variant "
 
 def marked(table: str, variant: str) -> str:
     """The table of a variant: a sentence in front says that it is one, "a variant …"."""
-    return f"{_VARIANT}{variant.removeprefix('a variant ')}.**\n\n{table}"
+    return f"{_VARIANT}{as_cell(variant.removeprefix('a variant '))}.**\n\n{table}"
 
 
 def is_marked(table: str) -> bool:

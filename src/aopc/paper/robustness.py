@@ -80,11 +80,15 @@ class Robustness:
         for choice, by_explainer in self.values.items():
             found = {e: self._mean(values) for e, values in by_explainer.items()}
             listed = [e for e in explainers if e in found]
-            ranked = sorted(listed, key=lambda e: np.nan_to_num(-found[e].mean, nan=np.inf))
+            known = [found[e].mean for e in listed if np.isfinite(found[e].mean)]
             for explainer in dict.fromkeys([*listed, *found]):
                 about = {"data_set": self.panel, "choice": choice, "explainer": explainer}
                 mean = _numbers("mean", found[explainer].numbers)
-                rank = ranked.index(explainer) + 1 if explainer in ranked else ""
+                rank: int | str = ""
+                if explainer in listed:
+                    # Those that are equal share a rank; one without a mean comes last.
+                    mine = np.nan_to_num(found[explainer].mean, nan=-np.inf)
+                    rank = 1 + sum(bool(other > mine) for other in known)
                 rows.append({**about, **mean, "rank": rank, "images": found[explainer].images})
         return rows
 
@@ -147,12 +151,19 @@ class Robustness:
         """
         values = self.values[choice]
         rivals = [c for c in COMPETITORS if c in values and LRP in values]
-        readings = [mean_reading(c, values[LRP] - values[c], seed=self.seed) for c in rivals]
+        readings = [
+            mean_reading(c, values[LRP] - values[c], seed=self.seed, scale=_scale(values[LRP], values[c]))
+            for c in rivals
+        ]
         readings = [r for r in readings if r.n > 1]
         if not readings:
             return "could not run", Reading("", _NAN, _NAN, _NAN, 0.0, "above", _NAN, 1.0, 1.0, 0)
         decision = decide({LRP: readings})[LRP]
         return decision.verdict, readings[decision.turning]
+
+
+def _scale(*values: NDArray[np.float64]) -> float:
+    return max(float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in values)
 
 
 def _numbers(name: str, numbers: Iterable[float], prefix: str = "") -> dict[str, Any]:
@@ -174,9 +185,8 @@ def robustness_of(
     ground_truth
         Measure → explainer → (M,), of all M images of the panel; empty where there are no masks.
     """
-    whole = panel.curves[RANDOM]["random"].image_ids
-    some = next((c.image_ids for by_explainer in controls.values() for c in by_explainer.values()), whole)
-    place = {name: row for row, name in enumerate(whole)}
+    some = panel.images_under(controls)
+    place = {name: row for row, name in enumerate(panel.images)}
     rows = np.array([place[name] for name in some])
     own = {e: c["random" if e == RANDOM else "morf"].take(rows) for e, c in panel.curves.items()}
     main = {**own, **controls.get(MAIN, {})}
@@ -193,7 +203,7 @@ def robustness_of(
         else:
             values[condition] = _aopc(curves)
     values |= {measure: {e: v[rows] for e, v in of.items()} for measure, of in ground_truth.items()}
-    return Robustness(panel.name, tuple(some), values, panel.seed)
+    return Robustness(panel.name, some, values, panel.seed)
 
 
 def _aopc(curves: Mapping[str, Curves]) -> dict[str, NDArray[np.float64]]:

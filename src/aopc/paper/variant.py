@@ -8,7 +8,7 @@ What a profile publishes, its README and its reports, is of the parameters that 
 import json
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class Variant:
     """What differs from the profile's own parameters; false where nothing does."""
 
     changes: tuple[Change, ...]
+    #: Keys of whole sections that the profile publishes and that are not there.
+    removed: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.changes)
@@ -66,8 +68,15 @@ class Variant:
 
     @property
     def command(self) -> str:
-        """That runs it."""
-        return " ".join(["dvc exp run", *(f"-S {shlex.quote(c.option)}" for c in self.changes if c.key != _ORDER)])
+        """That runs it. A section goes as a whole: without its settings, one by one, an empty one would stay."""
+        gone = [*self.removed, *(c.key for c in self.changes if c.here is None)]
+        options = [f"~{key}" for key in self.removed]
+        for change in self.changes:
+            # What is empty is so because all in it is gone.
+            emptied = change.here == "{}" and any(_within(key, [change.key]) for key in gone)
+            if change.key != _ORDER and not emptied and not _within(change.key, self.removed):
+                options.append(change.option)
+        return " ".join(["dvc exp run", *(f"-S {shlex.quote(option)}" for option in options)])
 
     @property
     def sentence(self) -> str:
@@ -91,7 +100,21 @@ def variant_of(params: Mapping[str, Any]) -> Variant:
     # The order of panels is that of figures and tables.
     before[_ORDER], now[_ORDER] = (_said(list(values.get("panels") or ())) for values in (published, params))
     changes = [Change(key, before.get(key), now.get(key)) for key in {**before, **now}]
-    return Variant(tuple(c for c in changes if c.published != c.here))
+    return Variant(tuple(c for c in changes if c.published != c.here), tuple(_removed(published, params)))
+
+
+def _removed(published: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Sections, the outermost ones, that are not here."""
+    for key, value in published.items():
+        if isinstance(value, Mapping) and value:
+            if key not in here:
+                yield f"{prefix}{key}"
+            elif isinstance(here[key], Mapping):
+                yield from _removed(value, here[key], f"{prefix}{key}.")
+
+
+def _within(key: str, sections: Iterable[str]) -> bool:
+    return any(key.startswith(f"{section}.") for section in sections)
 
 
 def adopt(params: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from aopc.paper.report.captions import CAPTIONS
-from aopc.paper.report.page import MOST_BYTES, Facts, write_page
+from aopc.paper.report.page import MOST_BYTES, Facts, p_value, write_page
 from aopc.paper.tracking.pending import LoggedRun, StageRun
 from aopc.perturbation.partition import Grid
 from pipeline import ROOT
@@ -172,6 +172,21 @@ def test_it_loads_and_fits(browser: Any, page: Path, width: int, scheme: str) ->
     tab.context.close()
 
 
+def test_paper_shows_all_of_it(browser: Any, page: Path) -> None:
+    """At the width of A4: what folds is open, and nothing lies beyond the edge, where it would be cut off."""
+    tab = visit(browser, page, 718)
+    tab.emulate_media(media="print")
+    hidden, beyond = tab.evaluate(
+        """() => [
+          [...document.querySelectorAll('details dl')].filter((e) => !e.checkVisibility({contentVisibilityAuto: true})).length,
+          [...document.querySelectorAll('main td, main th, main img')]
+            .filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length,
+        ]"""
+    )
+    assert (hidden, beyond) == (0, 0)
+    tab.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_it(browser: Any, page: Path, scheme: str) -> None:
     """axe-core (the file that axe-playwright-python brings) finds nothing serious."""
@@ -220,3 +235,8 @@ def test_the_viewer_moves(browser: Any, page: Path, shown: dict[str, Any]) -> No
     assert tab.locator("[data-viewer=play]").inner_text() == "Play"
     assert tab.problems == []
     tab.context.close()
+
+
+@pytest.mark.parametrize("p", [0.0496, 0.04999, 0.0499999999, 0.0504, 0.05])
+def test_no_p_value_is_shown_on_the_other_side_of_the_level(p: float) -> None:
+    assert (float(p_value(p)) < 0.05) == (p < 0.05)

@@ -32,6 +32,14 @@ def test_a_broken_note_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "0-broken.json is no note" in capsys.readouterr().err
 
 
+def test_a_note_nested_without_end_is_set_aside(tmp_path: Path) -> None:
+    pending = PendingRuns(tmp_path)
+    note(pending)
+    (tmp_path / "0.json").write_text("[" * 100_000)
+    assert [run.name for _, run in pending.pending()] == ["perturbation@x"]
+    assert (tmp_path / "0.json.damaged").exists()
+
+
 def test_a_note_that_cannot_be_kept_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("no folder")
     note(PendingRuns(tmp_path / "file" / "pending"))

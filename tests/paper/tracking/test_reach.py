@@ -4,7 +4,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -90,11 +90,38 @@ def test_any_answer_of_a_web_server_will_do() -> None:
 
 
 def test_other_stores_are_left_to_mlflow(tmp_path: Path) -> None:
-    for uri in (str(tmp_path), tmp_path.as_uri(), "databricks", "sqlite://"):
+    for uri in (str(tmp_path), tmp_path.as_uri(), "databricks"):
         require_reachable(uri)
     assert database_of("sqlite:////a b/c.db") == Path("/a b/c.db")
     assert database_of("sqlite:///c.db?x=1") == Path("c.db")
+    assert database_of("sqlite+pysqlite:////a/c.db") == Path("/a/c.db")
     assert database_of("http://x") is None
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:?a=b"])
+def test_a_database_in_memory_would_lose_what_is_logged(uri: str) -> None:
+    assert "in memory keeps nothing" in refused(uri)
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Always says something, and never comes to an end."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "200")
+        self.end_headers()
+        with suppress(OSError):
+            for _ in range(200):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+
+
+def test_an_answer_in_many_pieces_has_a_limit() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        assert "for one answer" in refused(f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:port", "http://127.0.0.1:99999"])

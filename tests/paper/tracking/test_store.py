@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aopc.paper.tracking.pending import PendingRuns, StageRun
-from aopc.paper.tracking.store import log_pending
+from aopc.paper.tracking.store import _reason, log_pending
 from aopc.paper.variant import adopt
 from pipeline import logged_runs
 
@@ -207,3 +207,57 @@ def test_a_damaged_last_run_is_no_end_of_the_page(tmp_path: Path, capsys: pytest
     assert PendingRuns(tmp_path).last_runs() == []
     assert len(capsys.readouterr().err.splitlines()) == 6
     assert len(list((tmp_path / "last").glob("*.damaged"))) == 6
+
+
+def test_a_note_that_mlflow_would_refuse_is_in_nobodys_way(checkout: Path, pending: PendingRuns) -> None:
+    """Names that are paths, are empty, long, or the same once they are names; files that are none."""
+    (checkout / "no text.yaml").write_bytes(b"\xff\xfe")
+    (checkout / "folder.yaml").mkdir()
+    odd = StageRun("odd", artifacts=["no text.yaml", "folder.yaml", "gone.csv"])
+    odd.params = {"a<": 1, "a>": 2, "../b": 3, "": 4, "q" * 400: 5}
+    odd.metrics = {"/c": 1.0, "c": 2.0, "d//e": 3.0}
+    odd.finish("FINISHED")
+    pending.append(odd)
+    note(pending)
+    assert "logged 3 runs" in log_pending(pending, PARAMS, [])
+    data = by_name(checkout)["odd"].data
+    assert data.params == {"a_": "1", "a_.2": "2", "b": "3", "_": "4", "q" * 240: "5"}
+    assert {k: v for k, v in data.metrics.items() if k != "wall_seconds"} == {"c": 1.0, "c.2": 2.0, "d/e": 3.0}
+
+
+def test_a_deleted_experiment_is_said_with_what_brings_it_back(checkout: Path, pending: PendingRuns) -> None:
+    with closing(sqlite3.connect(checkout / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'aopc'")
+    assert "mlflow experiments restore --experiment-id 1" in broken(pending)
+
+
+def test_no_reason_is_cut_before_its_secrets_are_out() -> None:
+    """The cut would take the end of an address, by which a password is known."""
+    said = _reason(ValueError(f"{'x' * 180} https://me:secret-of-many-letters@host/path"))
+    assert "secret" not in said
+
+
+def test_what_is_said_of_a_store_is_one_line(pending: PendingRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9/\nx")
+    assert "127.0.0.1:9/\\nx (nothing answers" in broken(pending)
+
+
+def test_a_note_removes_no_folder_but_its_own_copies(
+    checkout: Path, pending: PendingRuns, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A note is a file that anybody can change: its folder, its name and its times are not believed."""
+    mine = checkout / "somebodys"
+    mine.mkdir()
+    (mine / "kept.txt").write_text("kept")
+    folder = checkout / ".cache" / "pending"
+    (path,) = folder.glob("[0-9]*.json")
+    content = json.loads(path.read_text())
+    odd = [{"folder": str(mine)}, {"folder": str(folder / "files" / "..")}, {"name": "../../escaped"}, {"name": "a/b"}]
+    odd += [{"start": -1e30}, {"end": 1e300}, {"status": "NONSENSE"}]
+    for i, change in enumerate(odd):
+        (folder / f"{i}.json").write_text(json.dumps(content | change))
+    assert "logged 3 runs" in log_pending(pending, PARAMS, [])
+    assert (mine / "kept.txt").read_text() == "kept"
+    assert len(list(folder.glob("*.damaged"))) == 5
+    assert not list(checkout.rglob("escaped*"))
+    assert capsys.readouterr().err.count("is set aside") == 5

@@ -94,3 +94,11 @@ def test_a_server_that_does_not_start_is_no_address() -> None:
     with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as server:
         server.wait()
         assert not ui._answers(server, 9)
+
+
+def test_no_message_shows_what_an_address_carries(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("gone.db", "."):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout / name}?password=secret")
+        said = refused()
+        assert "secret" not in said
+        assert str(checkout / name) in said

@@ -5,6 +5,7 @@ and *undecided* otherwise. What comes out is read from corrected p-values alone,
 alone, so a count of comparisons cannot contradict the verdict.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class Decision:
     @property
     def turning(self) -> int:
         """Which comparison the verdict turns on: where the claim is not replicated, the one that most clearly comes out
-        the other way; otherwise the one that is furthest from what is claimed.
+        the other way; otherwise the one that is furthest from what is claimed. Where p-values are too small to tell
+        them apart, by the distance from the bound in standard errors.
 
         Raises
         ------
@@ -68,8 +70,16 @@ class Decision:
             raise InputError("a verdict turns on a comparison, and this claim has none")
         readings = [c.reading for c in self.comparisons]
         if self.verdict == "not replicated":
-            return min(range(len(readings)), key=lambda i: readings[i].p_against)
-        return max(range(len(readings)), key=lambda i: readings[i].p_for)
+            return min(range(len(readings)), key=lambda i: (readings[i].p_against, _lead(readings[i])))
+        return max(range(len(readings)), key=lambda i: (readings[i].p_for, -_lead(readings[i])))
+
+
+def _lead(reading: Reading) -> float:
+    """How far an estimate lies on the claim's side, in standard errors where they are known."""
+    if math.isfinite(reading.effect_size):
+        return reading.effect_size * math.sqrt(reading.n)
+    lead = reading.estimate - reading.bound
+    return 0.0 if math.isnan(lead) else lead if reading.side == "above" else -lead
 
 
 def decide(claims: Mapping[str, Sequence[Reading]]) -> dict[str, Decision]:

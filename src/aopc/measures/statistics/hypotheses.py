@@ -67,15 +67,18 @@ class Reading:
             )
 
 
-def mean_reading(what: str, values: ArrayLike, *, seed: int, bound: float = 0.0, side: Side = "above") -> Reading:
+def mean_reading(
+    what: str, values: ArrayLike, *, seed: int, bound: float = 0.0, side: Side = "above", scale: float = 0.0
+) -> Reading:
     """The mean of one value an image, or of one paired difference, against a bound.
 
     Student's t test and a bootstrap interval over images; images with NaN are left out. Where the images do not differ
-    by more than rounding there is no spread to judge by: the sign test then.
+    by more than rounding there is no spread to judge by: the sign test then. Of differences, ``scale`` is the largest
+    of the values that were subtracted: what float32 rounded is a part of those, however small the differences are.
     """
     require_known("side", side, get_args(Side))
     array = _finite(values)
-    n, rounding = len(array), _rounding(array, np.array([bound]))
+    n, rounding = len(array), _rounding(array, np.array([bound, scale]))
     lead = (1.0 if side == "above" else -1.0) * (array - bound)
     spread = float(lead.std(ddof=1)) if n > 1 else 0.0
     size = float(lead.mean()) / spread if spread > rounding else np.nan
@@ -107,16 +110,17 @@ def _sign_test(lead: NDArray[np.float64], rounding: float) -> tuple[float, float
     return tuple(float(stats.binom.sf(k - 1, above + below, 0.5)) for k in (above, below))  # type: ignore[return-value]
 
 
-def difference_reading(what: str, first: ArrayLike, second: ArrayLike, *, seed: int) -> Reading:
+def difference_reading(what: str, first: ArrayLike, second: ArrayLike, *, seed: int, scale: float = 0.0) -> Reading:
     """The difference of two means over different images is above zero: Welch's test.
 
-    Without two images a side, or without a spread beyond rounding, nothing is decided.
+    Without two images a side, or without a spread beyond rounding, nothing is decided; ``scale`` as in
+    :func:`mean_reading`.
     """
     a, b = _finite(first), _finite(second)
     n = len(a) + len(b)
     difference = float(a.mean() - b.mean()) if len(a) and len(b) else np.nan
     pooled = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)) if min(len(a), len(b)) > 1 else 0.0
-    if not pooled > _rounding(a, b):
+    if not pooled > _rounding(a, b, np.array([scale])):
         return Reading(what, difference, np.nan, np.nan, 0.0, "above", np.nan, 1.0, 1.0, n)
     means = [resampled_means(x[:, None], RESAMPLES, s)[:, 0] for x, s in ((a, seed), (b, seed + 1))]
     low, high = (float(end) for end in percentile_interval(means[0] - means[1]))

@@ -122,22 +122,35 @@ class OnPanel:
         return self.summary.aopc_curves(first) - self.summary.aopc_curves(second)
 
     def reading(
-        self, what: str, values: ArrayLike, bound: float = 0.0, side: Literal["above", "below"] = "above"
+        self,
+        what: str,
+        values: ArrayLike,
+        bound: float = 0.0,
+        side: Literal["above", "below"] = "above",
+        scale: float = 0.0,
     ) -> Reading:
         """Of one value an image (:func:`mean_reading`)."""
         what = f"{what}, {self.title}"
-        return mean_reading(what, values, seed=self.evidence.seed, bound=bound, side=side)
+        return mean_reading(what, values, seed=self.evidence.seed, bound=bound, side=side, scale=scale)
 
     def lead(self, first: str, second: str) -> Reading:
         """AOPC of the first is above that of the second after all steps."""
-        return self.reading(f"{first} minus {second}", self.ahead(first, second)[:, -1])
+        values = self.ahead(first, second)[:, -1]
+        return self.reading(f"{first} minus {second}", values, scale=self.summary.scale(first, second))
 
     def complexity(self, measure: str, *explainers: str) -> list[NDArray[np.float64]]:
-        """One measure of several explainers' heatmaps, image by image; those of nothing are left out."""
+        """One measure of several explainers' heatmaps, image by image; those of nothing are left out.
+
+        CannotReadError if one was not measured on every image of the curves.
+        """
         table, found = self.summary.complexity, []
         self.require(*explainers)
         for explainer in explainers:
-            rows = table["explainer"] == explainer
+            # By name: a table's rows may come in any order, and pairs are of one image.
+            place = {table["image"][row]: row for row in np.flatnonzero(table["explainer"] == explainer)}
+            if missing := set(self.summary.images) - set(place):
+                raise CannotReadError(f"{explainer}'s heatmap of {min(missing)} of {self.title} was not measured")
+            rows = [place[name] for name in self.summary.images]
             values = table[measure][rows].astype(np.float64)
             found.append(np.where(table["zero"][rows].astype(bool), np.nan, values))
         whole = np.isfinite(found).all(axis=0)

@@ -15,6 +15,7 @@ import numpy as np
 from aopc.measures.aopc import aopc_curves
 from aopc.measures.statistics.correlation import permutation_p, rank_correlation
 from aopc.measures.statistics.hypotheses import SIGNIFICANCE, Reading, difference_reading, mean_reading, share_reading
+from aopc.measures.summary import scale_of
 from aopc.paper.claims.evidence import FORMATS, CannotReadError, Evidence, Found, OnPanel, Training, with_interval
 from aopc.paper.robustness import COMPETITORS, DECONVOLUTIONS, LRP, SENSITIVITIES
 from aopc.perturbation.order import RANDOM
@@ -124,14 +125,14 @@ def _c3(panel: OnPanel) -> list[Reading]:
 def _c4(panel: OnPanel) -> list[Reading]:
     readings = [panel.lead(other, SENSITIVITY) for other in (DECONVOLUTION, LRP)]
     # Curve-wise: at the first tenth of the steps, and at the end.
-    curves = panel.ahead(SENSITIVITY, RANDOM)
+    curves, scale = panel.ahead(SENSITIVITY, RANDOM), panel.summary.scale(SENSITIVITY, RANDOM)
     last = curves.shape[1] - 1
     early = max(1, math.ceil(last / 10))
     what = f"{SENSITIVITY} relative to random at step"
     if panel.data_set == "places205":
-        readings.append(panel.reading(f"{what} {early}", curves[:, early]))
+        readings.append(panel.reading(f"{what} {early}", curves[:, early], scale=scale))
     if panel.data_set != "ilsvrc2012":
-        readings.append(panel.reading(f"{what} {last}", curves[:, last], side="below"))
+        readings.append(panel.reading(f"{what} {last}", curves[:, last], side="below", scale=scale))
     return readings
 
 
@@ -157,7 +158,8 @@ def _compare(objects: OnPanel, scenes: OnPanel) -> list[Reading]:
     for explainer in (LRP, DECONVOLUTION, SENSITIVITY):
         first, second = (panel.ahead(explainer, RANDOM)[:, -1] for panel in (objects, scenes))
         what = f"{explainer}, {objects.title} minus {scenes.title}"
-        readings.append(difference_reading(what, first, second, seed=objects.evidence.seed))
+        scale = max(panel.summary.scale(explainer, RANDOM) for panel in (objects, scenes))
+        readings.append(difference_reading(what, first, second, seed=objects.evidence.seed, scale=scale))
     return readings
 
 
@@ -176,17 +178,23 @@ def _c6(panel: OnPanel) -> list[Reading]:
             f"{panel.title} was not run with dropout active: its network has no dropout layers, or params.yaml says"
             " controls.dropout: false"
         )
-    panel.require(LRP, DECONVOLUTION, SENSITIVITY)
-    place = {name: row for row, name in enumerate(panel.summary.curves[RANDOM]["random"].image_ids)}
-    rows = [place[name] for name in dropped[RANDOM].image_ids]
+    compared = (LRP, DECONVOLUTION, SENSITIVITY, RANDOM)
+    panel.require(*compared)
+    if missing := [e for e in compared if e not in dropped]:
+        raise CannotReadError(
+            f"heatmaps of {' and '.join(missing)} were not judged with dropout active on {panel.title}"
+        )
+    place = {name: row for row, name in enumerate(panel.summary.images)}
+    rows = [place[name] for name in panel.summary.images_under({DROPOUT: dropped})]
     readings = []
-    for pair in combinations((LRP, DECONVOLUTION, SENSITIVITY, RANDOM), 2):
-        without = panel.reading("", panel.ahead(*pair)[rows, -1])
+    for pair in combinations(compared, 2):
+        without = panel.reading("", panel.ahead(*pair)[rows, -1], scale=panel.summary.scale(*pair))
         if min(without.p_for, without.p_against) > SIGNIFICANCE / 2:
             continue
         better, worse = pair if without.estimate > 0 else pair[::-1]
         values = aopc_curves(dropped[better])[:, -1] - aopc_curves(dropped[worse])[:, -1]
-        readings.append(panel.reading(f"{better} minus {worse} with dropout active", values))
+        scale = scale_of(dropped[better], dropped[worse])
+        readings.append(panel.reading(f"{better} minus {worse} with dropout active", values, scale=scale))
     if not readings:
         raise CannotReadError(f"no pair of methods differs on {panel.title} without dropout")
     return readings
@@ -244,11 +252,13 @@ def _c9(evidence: Evidence) -> Found:
 
 
 def _read_training(training: Training, seed: int) -> list[Reading]:
+    points = training.heatmap.shape[1]
+    if points < FEWEST_CHECKPOINTS:
+        raise CannotReadError(f"{training.title}: {points} checkpoints are too few, it takes {FEWEST_CHECKPOINTS}")
     found = rank_correlation(training.heatmap, training.correct, seed=seed)
-    if found.points < FEWEST_CHECKPOINTS or not math.isfinite(found.rho):
+    if not math.isfinite(found.rho):
         raise CannotReadError(
-            f"{training.title}: {found.points} checkpoints are too few, it takes {FEWEST_CHECKPOINTS} with different"
-            " accuracies"
+            f"{training.title}: ρ is not defined, since AOPC or accuracy is the same at all {points} checkpoints or unknown"
         )
     greater, less = permutation_p(training.heatmap.mean(axis=0), training.correct.mean(axis=0), seed=seed)
     # Neither another order of the checkpoints nor other images may undo it; of one image nothing is known of others.
@@ -300,6 +310,8 @@ def _c11(evidence: Evidence) -> Found:
     similar, seed = evidence.specificity, evidence.seed
     if similar is None:
         raise CannotReadError("this profile has no network without pooling (section digits)")
+    if missing := [e for e in (DECONVOLUTION, LRP) if e not in similar]:
+        raise CannotReadError(f"this profile has no heatmaps of digits of {' and '.join(missing)}")
     what = "similarity of {}'s heatmaps to those of the same class"
     deconvolution = mean_reading(what.format(DECONVOLUTION), similar[DECONVOLUTION], seed=seed, bound=SAME_PICTURE)
     lrp = mean_reading(what.format(LRP), similar[LRP], seed=seed, bound=OTHER_PICTURE, side="below")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aopc.base.files import atomic, read_csv, read_json
 from aopc.base.provenance import hardware, versions
-from aopc.measures.statistics.hypotheses import Verdict
+from aopc.measures.statistics.hypotheses import SIGNIFICANCE, Verdict
 from aopc.paper.claims.evidence import OUTCOMES, PAPER_DATA
 from aopc.paper.readme import size_ratios
 from aopc.paper.report import sentences
@@ -143,14 +143,18 @@ def p_value(value: float | None) -> str:
 
     Examples
     --------
-    >>> p_value(0.00001), p_value(0.04321), p_value(1.0)
-    ('< 0.0001', '0.043', '1')
+    >>> p_value(0.00001), p_value(0.04321), p_value(1.0), p_value(0.04996)
+    ('< 0.0001', '0.043', '1', '0.04996')
     """
     if value is None or not math.isfinite(value):
         return "–"
     if value < 1e-4:
         return "< 0.0001"
-    return f"{value:.2g}" if value >= 0.001 else f"{value:.4f}"
+    if value < 0.001:
+        return f"{value:.4f}"
+    # No digit less than it takes to tell on which side of the level it lies.
+    said = (f"{value:.{digits}g}" for digits in range(2, 18))
+    return next(s for s in said if (float(s) < SIGNIFICANCE) == (value < SIGNIFICANCE))
 
 
 def when(seconds: float) -> str:

@@ -33,4 +33,6 @@ def work(run: "StageRun", settings: "Settings") -> None:
     print(log_pending(PENDING, settings.raw, [PARAMS, LOCK]))
     # Its date, wall times and links differ from run to run, so it is no output that DVC keeps.
     print(f"wrote {publish_page(settings, PENDING.last_runs())}")
-    write_json(DATA / "published.json", {"results": file_hash(REPORTS / "metrics.json")})
+    # The table tells variants apart that measure the same.
+    published = {"results": REPORTS / "metrics.json", "table": REPORTS / "results.md"}
+    write_json(DATA / "published.json", {name: file_hash(file) for name, file in published.items()})

@@ -18,6 +18,11 @@ from aopc.base.files import atomic
 from aopc.base.provenance import git_commit, hardware, versions
 from aopc.base.text import without_secrets
 
+#: As MLflow calls them.
+STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
+#: Seconds since 1970 that are still a time: the year 5138.
+LATEST = 1e11
+
 
 @dataclass
 class StageRun:
@@ -55,6 +60,13 @@ class StageRun:
     tracked: bool = True
     parameters: dict[str, Any] = field(default_factory=dict)
     folder: str = ""
+
+    def __post_init__(self) -> None:
+        # The name is that of a file, and MLflow would refuse the rest, at every attempt.
+        if not self.name or Path(self.name).name != self.name or "\0" in self.name:
+            raise ValueError(f"{self.name!r} is no name of a stage")
+        if not all(0 <= seconds < LATEST for seconds in (self.start, self.end)) or self.status not in STATUSES:
+            raise ValueError(f"{self.name} has no times or no status")
 
     @property
     def seconds(self) -> float:
@@ -95,6 +107,14 @@ class PendingRuns:
         """A note is in MLflow now: it waits no longer, and is kept as the stage's last run."""
         self.keep(run, link)
         path.unlink()
+        # Copies of its files are ours to remove; any other folder that a note names is not.
+        if run.folder and Path(run.folder).name != ".." and Path(run.folder).parent == self._copies:
+            shutil.rmtree(run.folder, ignore_errors=True)
+
+    @property
+    def _copies(self) -> Path:
+        """Where :meth:`carry` puts the files of notes, a folder each."""
+        return (self._folder / "files").resolve()
 
     def keep(self, run: StageRun, link: str | None) -> None:
         """Remember a run, of a stage or of the whole pipeline, and where MLflow shows it."""
@@ -111,12 +131,12 @@ class PendingRuns:
     def carry(self, to: "PendingRuns") -> None:
         """Bring the notes to another folder, with copies of their files: this one will be deleted."""
         for path, run in self.pending():
-            kept = to._folder / "files" / path.stem
+            kept = to._copies / path.stem
             for name in run.artifacts:
                 with suppress(OSError):
                     (kept / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(name, kept / name)
-            if to.append(replace(run, folder=str(kept.resolve()))):
+            if to.append(replace(run, folder=str(kept))):
                 path.unlink(missing_ok=True)
 
     def _write(self, path: Path, content: Any, name: str) -> bool:
@@ -139,7 +159,8 @@ def _read(path: Path, kind: Any) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return _adapter(kind).validate_python(content)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    # What is nested without end is none either.
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         with suppress(OSError):
             path.rename(path.with_name(f"{path.name}.damaged"))
         reason = str(error).splitlines()[0]

@@ -1,8 +1,11 @@
 """Whether a tracking store can be reached, asked before MLflow tries for minutes."""
 
+import itertools
 import os
+import re
 import socket
 import sqlite3
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +13,10 @@ import requests
 
 #: How long a store may take to answer, and a lock to be released.
 SECONDS = 3.0
+#: A database's driver may be named, and settings may follow.
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]*)")
+#: So many bytes make an answer.
+_ENOUGH = 4096
 #: Of servers that say none.
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
@@ -19,7 +26,9 @@ class UnreachableError(Exception):
 
 
 def require_reachable(uri: str) -> None:
-    """Raise UnreachableError within seconds if there is no store, or none that can be written to."""
+    """Raise UnreachableError within seconds if there is no store, or none that can be written to and that stays."""
+    if uri.startswith("sqlite") and (":memory:" in uri or database_of(uri) is None):
+        raise UnreachableError("a database in memory keeps nothing: name a file, as in sqlite:////path/to/mlflow.db")
     if (database := database_of(uri)) is not None:
         _require_writable(database)
         return
@@ -34,16 +43,25 @@ def require_reachable(uri: str) -> None:
     if parts.scheme in ("http", "https"):
         try:
             # Whatever the answer is: a server that is none of MLflow's is told by MLflow.
-            requests.get(f"{uri.rstrip('/')}/health", timeout=SECONDS, allow_redirects=False)
+            _require_answer(f"{uri.rstrip('/')}/health")
         except requests.RequestException as error:
             raise UnreachableError(f"the server does not answer as a web server ({type(error).__name__})") from error
 
 
+def _require_answer(address: str) -> None:
+    """The timeout is of each piece of an answer, so one in many pieces has a limit of its own."""
+    deadline = time.monotonic() + SECONDS
+    with requests.get(address, timeout=SECONDS, allow_redirects=False, stream=True) as answer:
+        # Larger pieces are waited for until they are whole, and a long answer is one.
+        for _ in itertools.islice(answer.iter_content(1), _ENOUGH):
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"the server takes more than {SECONDS:.0f} s for one answer")
+
+
 def database_of(uri: str) -> Path | None:
     """The file of an SQLite database; None for other stores."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    found = _SQLITE.match(uri)
+    return Path(found[1]) if found and found[1] else None
 
 
 def _require_writable(database: Path) -> None:

@@ -1,10 +1,10 @@
 """Bring the pending runs to MLflow: a parent run a pipeline run, a child run a stage."""
 
+import itertools
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +13,10 @@ from filelock import FileLock
 
 from aopc.base.places import checkout, profile, root
 from aopc.base.provenance import file_hash
-from aopc.base.text import without_secrets
+from aopc.base.text import one_line, without_secrets
 from aopc.paper.tracking.artifacts import follow
 from aopc.paper.tracking.pending import PIPELINE, PendingRuns, StageRun
-from aopc.paper.tracking.reach import database_of, require_reachable
+from aopc.paper.tracking.reach import UnreachableError, database_of, require_reachable
 from aopc.paper.variant import variant_of
 
 #: A note's file, and what it says.
@@ -55,7 +55,7 @@ def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     uri, lock = tracking_uri(), checkout() / ".cache" / "mlflow.lock"
-    shown = without_secrets(uri)
+    shown = one_line(without_secrets(uri))
     try:
         require_reachable(uri)
         lock.parent.mkdir(exist_ok=True)
@@ -73,14 +73,15 @@ def log_pending(pending: PendingRuns, params: Mapping[str, Any], files: Sequence
         if (kept := checkout()) != root():
             pending.carry(PendingRuns(kept / Path.cwd().relative_to(root()) / ".cache" / "pending"))
         return (
-            f"MLflow: could not log {count} runs to {shown} ({without_secrets(_reason(error))}); their notes are kept,"
+            f"MLflow: could not log {count} runs to {shown} ({_reason(error)}); their notes are kept,"
             f" `aopc track` logs them later{'' if kept == root() else f' in {kept}'}"
         )
     return f"MLflow: logged {len(notes)} runs to {shown}; `make ui` shows them"
 
 
 def _reason(error: Exception) -> str:
-    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Before it is cut: an address without its end hides nothing.
+    said = without_secrets(str(error).splitlines()[0]) if str(error) else type(error).__name__
     if "database schema" in said:
         return "it was made by another version of MLflow: use that one, or `mlflow db upgrade` if it is an older one"
     return said[:200]
@@ -121,14 +122,18 @@ def _log(uri: str, pending: PendingRuns, notes: list[Note], params: Mapping[str,
         artifacts = [(Path(run.folder) / name, name) for name in run.artifacts]
         run_id = _log_run(client, experiment_id, run, parent_id, artifacts)
         pending.logged(path, run, _link(uri, experiment_id, run_id))
-        if run.folder:
-            shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def _experiment(client: Any, uri: str) -> str:
     if (experiment := client.get_experiment_by_name(EXPERIMENT)) is not None:
-        return str(experiment.experiment_id)
-    local = (checkout() / ARTIFACTS).as_uri() if uri.startswith("sqlite:") else None
+        number = str(experiment.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            raise UnreachableError(
+                f"its experiment {EXPERIMENT} was deleted: `mlflow experiments restore --experiment-id {number}` brings"
+                " it back"
+            )
+        return number
+    local = (checkout() / ARTIFACTS).as_uri() if database_of(uri) is not None else None
     # Otherwise MLflow's page takes the experiment for one on language models.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(EXPERIMENT, artifact_location=local, tags=kind))
@@ -156,16 +161,24 @@ def _log_run(
     )
     run_id = str(created.info.run_id)
     curves = [*((name, [value]) for name, value in run.metrics.items()), *run.curves.items()]
+    settings = list(_flat(run.params))
     client.log_batch(
         run_id,
-        metrics=[Metric(_key(name), float(v), ended, step) for name, vs in curves for step, v in enumerate(vs)],
-        params=[Param(_key(name), str(value)[:5000]) for name, value in _flat(run.params)],
+        metrics=[
+            Metric(key, float(v), ended, step)
+            for key, vs in zip(_keys(name for name, _ in curves), (vs for _, vs in curves), strict=True)
+            for step, v in enumerate(vs)
+        ],
+        params=[
+            Param(key, str(value)[:5000])
+            for key, value in zip(_keys(name for name, _ in settings), (v for _, v in settings), strict=True)
+        ],
     )
     for path, name in dict.fromkeys(artifacts):
-        if path.exists():
+        if path.is_file():
             folder = Path(name).parent.as_posix()
             # params.yaml and dvc.lock hold what the user wrote.
-            text = path.read_text(encoding="utf-8") if path.suffix in (".yaml", ".lock") else ""
+            text = path.read_text(encoding="utf-8", errors="replace") if path.suffix in (".yaml", ".lock") else ""
             if (shown := without_secrets(text)) != text:
                 client.log_text(run_id, shown, name)
                 continue
@@ -182,6 +195,20 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def _key(name: str) -> str:
-    """A name as MLflow allows it: letters, digits and _ - . / : only."""
-    return re.sub(r"[^\w./: -]", "_", name)
+def _keys(names: Iterable[str]) -> list[str]:
+    """Names as MLflow allows them: letters, digits and _ - . / : only, short, no path that leads elsewhere, each once.
+
+    A name that it refuses would keep its note, and all that come after it, from being logged for good.
+
+    Examples
+    --------
+    >>> _keys(["a<", "a>", "../x", "a//b", ""])
+    ['a_', 'a_.2', 'x', 'a/b', '_']
+    """
+    found: list[str] = []
+    for name in names:
+        parts = re.sub(r"[^\w./: -]", "_", name).split("/")
+        key = "/".join(part for part in parts if part not in ("", ".", ".."))[:240] or "_"
+        others = (f"{key}.{i}" for i in itertools.count(2))
+        found.append(key if key not in found else next(k for k in others if k not in found))
+    return found

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 
 from aopc.base.errors import InputError
 from aopc.base.places import checkout
+from aopc.base.text import one_line, without_secrets
 from aopc.paper.tracking.reach import UnreachableError, database_of, require_reachable
 from aopc.paper.tracking.store import EXPERIMENT, LOCAL_UI, tracking_uri
 
@@ -64,7 +65,8 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 def _experiment(uri: str) -> str:
     """Its id, read from the database, so that what is missing is said at once."""
-    none = f"there are no MLflow runs in {uri} yet: `make repro` makes some, and `aopc track` logs those that wait"
+    shown = one_line(without_secrets(uri))
+    none = f"there are no MLflow runs in {shown} yet: `make repro` makes some, and `aopc track` logs those that wait"
     database = database_of(uri)
     if database is None:
         return "0"
@@ -75,7 +77,7 @@ def _experiment(uri: str) -> str:
         with closing(sqlite3.connect(database)) as connection:
             found = connection.execute("SELECT experiment_id FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchone()
     except (UnreachableError, sqlite3.DatabaseError) as error:
-        said = none if "no such table" in str(error) else f"cannot use the MLflow store {uri}: {error}"
+        said = none if "no such table" in str(error) else f"cannot use the MLflow store {shown}: {error}"
         raise InputError(said) from error
     if found is None:
         raise InputError(none)
