@@ -33,7 +33,7 @@ def execute(folder: Path, *command: str, **environment: str) -> subprocess.Compl
         env=settings(**environment),
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1200,
         check=False,
     )
 

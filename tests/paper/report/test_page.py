@@ -4,6 +4,7 @@ The page is made of the committed results of the offline default, and of a viewe
 """
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -176,13 +177,14 @@ def test_paper_shows_all_of_it(browser: Any, page: Path) -> None:
     """At the width of A4: what folds is open, and nothing lies beyond the edge, where it would be cut off."""
     tab = visit(browser, page, 718)
     tab.emulate_media(media="print")
-    hidden, beyond = tab.evaluate(
-        """() => [
-          [...document.querySelectorAll('details dl')].filter((e) => !e.checkVisibility({contentVisibilityAuto: true})).length,
-          [...document.querySelectorAll('main td, main th, main img')]
-            .filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length,
-        ]"""
-    )
+    count = """() => [
+      [...document.querySelectorAll('details dl')].filter((e) => !e.checkVisibility({contentVisibilityAuto: true})).length,
+      [...document.querySelectorAll('main td, main th, main img')]
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length,
+    ]"""
+    with contextlib.suppress(Exception):  # pictures may still be loading; what is wrong stays so
+        tab.wait_for_function(f"() => ({count})().every((n) => n === 0)")
+    hidden, beyond = tab.evaluate(count)
     assert (hidden, beyond) == (0, 0)
     tab.context.close()
 

@@ -98,7 +98,7 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     change(repository, "perturbation", "steps", value=6)
     change(repository, "explainers", value=["sensitivity-l2", "lrp-alpha2-beta1", "random"])
     changed = ran(execute(repository, "dvc", "repro"))
-    stages = {"heatmaps", "complexity", "perturbation", "controls", "checkpoints", "claims", "figures", "publish"}
+    stages = {"heatmaps", "perturbation", "controls", "checkpoints", "claims", "figures", "publish"}
     assert {name.split("@")[0] for name in changed} == stages
     assert kept[0].stat().st_mtime_ns == written[0]
     assert kept[1].stat().st_mtime_ns != written[1]
@@ -122,7 +122,7 @@ def test_repro_runs_everything_once_and_then_only_what_changed(repository: Path)
     children = [r for r in runs if r not in parents]
     assert len(parents) == 4
     # All stages but publish; the explainers of the first run come from DVC's cache of runs.
-    assert len(children) == 11 + 6 + 7 + 3
+    assert len(children) == 11 + 6 + 6 + 3
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {p.info.run_id for p in parents}
     curves = [r for r in children if r.data.tags["mlflow.runName"] == "perturbation@digits"][-1]
     expected = {f"lrp-alpha2-beta1/{name}" for name in ("aopc", "aopc_low", "aopc_high")}
