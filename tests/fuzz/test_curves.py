@@ -62,7 +62,12 @@ def _require_equal(case: Described) -> None:
 @_cases(0.7)
 @given(case=networks())
 def test_curves_are_those_of_full_passes(case: Described) -> None:
-    _require_equal(case)
+    try:
+        _require_equal(case)
+    except aopc.InputError as error:
+        # One that asks how its input lies in memory: that can be other in a batch, and is refused then.
+        if "memory" not in case.steps or "change in a batch of" not in str(error):
+            raise
 
 
 @_cases(0.15)
