@@ -1,16 +1,17 @@
 """What every explainer keeps to."""
 
 import functools
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import aopc
 from aopc.explainers.contract import check_callable, name_of
 from aopc.explainers.registry import EXPLAINERS
+from aopc.explainers.run import heatmaps_of
 from conftest import images, small_network
 
 
@@ -57,63 +58,103 @@ def test_nonfinite_heatmaps_name_the_image_or_become_nan(network: nn.Sequential)
     assert np.isfinite(maps[1]).all()
 
 
-def test_explainers_without_a_name_are_called_by_their_function_or_class() -> None:
-    class Mine:
-        def __call__(self, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-            return x.sum(1)
+class Instance:
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return images.sum(1)
 
-    for explain, name in (
-        (images, "images"),
-        (functools.partial(images, 1), "images"),
-        (functools.partial(functools.partial(images, 1), 2), "images"),
-        (functools.partial(Mine()), "Mine"),
-        (Mine(), "Mine"),
-        (nn.ReLU(), "ReLU"),
-    ):
-        assert name_of(explain) == name
+    def method(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return images.sum(1)
+
+    @staticmethod
+    def static(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return images.sum(1)
 
 
 class Module(nn.Module):
     """A network that explains another one."""
 
-    def forward(self, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return x.sum(1)
+    def forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return images.sum(1)
 
 
 class Waits:
-    async def __call__(self, model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return x.sum(1)
+    async def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return images.sum(1)
 
 
-def yields(model: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> Iterator[torch.Tensor]:
-    yield x.sum(1)
+def with_setting(model: nn.Module, images: Tensor, targets: Tensor, *, scale: float) -> Tensor:
+    return images.sum(1) * scale
+
+
+def yields(model: nn.Module, images: Tensor, targets: Tensor) -> Any:
+    yield images
+
+
+async def awaits(model: nn.Module, images: Tensor, targets: Tensor) -> Any:
+    return images
+
+
+def summed(k: int, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    return k * images.sum(1)
 
 
 @pytest.mark.parametrize(
-    "explain",
-    [Module(), lambda *arguments: 0, functools.partial(lambda a, b, c, d: 0, 1), lambda model, images, targets, k=3: 0],
+    ("explain", "name"),
+    [
+        (Instance(), "Instance"),
+        (Instance().method, "method"),
+        (Instance.static, "static"),
+        (Module(), "Module"),
+        (functools.partial(with_setting, scale=1.0), "with_setting"),
+        (functools.partial(functools.partial(functools.partial(summed), 1)), "summed"),
+        (functools.partial(summed, 1), "summed"),
+        (functools.partial(Instance()), "Instance"),
+        (lambda *inputs: inputs[1].sum(1), "<lambda>"),
+        (lambda model, images, targets, k=1: k * images.sum(1), "<lambda>"),
+    ],
 )
-def test_what_takes_three_arguments_can_be_an_explainer(explain: object) -> None:
-    check_callable("mine", explain)
+def test_anything_that_takes_the_three_is_an_explainer(explain: Any, name: str) -> None:
+    """It is called by its function's or class' name where it has none."""
+    x = images(2, 13, 13)
+    assert name_of(explain) == name
+    np.testing.assert_array_equal(aopc.heatmaps(small_network(), x, explain), x.sum(1).numpy())
 
 
 @pytest.mark.parametrize(
     ("explain", "said"),
     [
+        (3.14, "is of type float"),
+        (None, "is of type NoneType"),
+        (torch.ones(3), "is of type Tensor"),
+        (Instance, "is a class"),
         (Module, "is a class"),
-        (3, "is of type int"),
-        (yields, "yields or awaits"),
-        (Waits(), "yields or awaits"),
-        (functools.partial(yields), "yields or awaits"),
         (nn.ReLU(), r"cannot take three arguments \(too many positional arguments\)"),
-        (lambda model, images: 0, "cannot take three arguments"),
+        (Instance.method, "cannot take three arguments"),
+        (with_setting, "cannot take three arguments"),
+        (lambda model, images: images, "cannot take three arguments"),
+        (lambda: 0, "cannot take three arguments"),
         (functools.partial(lambda a, b, c: 0, 1), "cannot take three arguments"),
         (dict.fromkeys, "cannot take three arguments"),
+        (torch.add, "does not say its arguments"),
+        (yields, "yields or awaits"),
+        (awaits, "yields or awaits"),
+        (Waits(), "yields or awaits"),
+        (functools.partial(yields), "yields or awaits"),
     ],
 )
-def test_what_cannot_be_one_is_told_why(explain: object, said: str) -> None:
-    with pytest.raises(
-        aopc.InputError, match=f"the explainer 'mine' {said}.*explain\\(model, images, targets\\)"
-    ) as caught:
+def test_anything_else_is_refused_before_any_work(explain: Any, said: str) -> None:
+    model = small_network()
+    model.register_forward_hook(lambda *_: pytest.fail("work"))
+    for call in (lambda: aopc.heatmaps(model, images(2, 13, 13), explain),
+                 lambda: heatmaps_of(model, images(2, 13, 13), {"own": explain})):  # fmt: skip
+        with pytest.raises(aopc.InputError, match=said) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(aopc.InputError, match=f"the explainer 'mine' {said}.*explain\\(model, images, targets\\)"):
         check_callable("mine", explain)
-    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["math:pi", "math:sqrt", "torch:add", "torch.nn:ReLU", "torch:nn", "no.such:thing"])
+def test_names_that_lead_to_no_explainer_are_refused(name: str) -> None:
+    with pytest.raises(aopc.InputError, match=f"the explainer '{name}'|'{name}' is no explainer"):
+        heatmaps_of(small_network(), images(2, 13, 13), ["random", name])

@@ -3,7 +3,6 @@
 # ruff: noqa: NPY002 (what explainers draw from)
 
 import copy
-import functools
 import random
 import sys
 from collections.abc import Callable
@@ -15,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 import aopc
-from aopc.explainers.contract import name_of
 from aopc.explainers.registry import EXPLAINERS, FURTHER, get_explainer
 from aopc.explainers.run import heatmaps_of
 from aopc.models.state import NetworkState
@@ -306,86 +304,6 @@ def test_gradients_can_be_taken_wherever_the_caller_is() -> None:
     for context in (torch.no_grad, torch.inference_mode):
         with context():
             np.testing.assert_array_equal(aopc.heatmaps(model, images(2, 13, 13), gradient), expected)
-
-
-class Instance:
-    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return images.sum(1)
-
-    def method(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return images.sum(1)
-
-    @staticmethod
-    def static(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return images.sum(1)
-
-
-class Module(nn.Module):
-    def forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return images.sum(1)
-
-
-def with_setting(model: nn.Module, images: Tensor, targets: Tensor, *, scale: float) -> Tensor:
-    return images.sum(1) * scale
-
-
-@pytest.mark.parametrize(
-    ("explain", "name"),
-    [
-        (Instance(), "Instance"),
-        (Instance().method, "method"),
-        (Instance.static, "static"),
-        (Module(), "Module"),
-        (functools.partial(with_setting, scale=1.0), "with_setting"),
-        (lambda *inputs: inputs[1].sum(1), "<lambda>"),
-    ],
-)
-def test_anything_that_takes_the_three_is_an_explainer(explain: Any, name: str) -> None:
-    x = images(2, 13, 13)
-    assert name_of(explain) == name
-    np.testing.assert_array_equal(aopc.heatmaps(small_network(), x, explain), x.sum(1).numpy())
-
-
-def yields(model: nn.Module, images: Tensor, targets: Tensor) -> Any:
-    yield images
-
-
-async def awaits(model: nn.Module, images: Tensor, targets: Tensor) -> Any:
-    return images
-
-
-@pytest.mark.parametrize(
-    ("explain", "said"),
-    [
-        (3.14, "is of type float"),
-        (None, "is of type NoneType"),
-        (torch.ones(3), "is of type Tensor"),
-        (Instance, "is a class"),
-        (Module, "is a class"),
-        (nn.ReLU(), "cannot take three arguments"),
-        (Instance.method, "cannot take three arguments"),
-        (with_setting, "cannot take three arguments"),
-        (lambda model, images: images, "cannot take three arguments"),
-        (lambda: 0, "cannot take three arguments"),
-        (torch.add, "does not say its arguments"),
-        (yields, "yields or awaits"),
-        (awaits, "yields or awaits"),
-    ],
-)
-def test_anything_else_is_refused_before_any_work(explain: Any, said: str) -> None:
-    model = small_network()
-    model.register_forward_hook(lambda *_: pytest.fail("work"))
-    for call in (lambda: aopc.heatmaps(model, images(2, 13, 13), explain),
-                 lambda: heatmaps_of(model, images(2, 13, 13), {"own": explain})):  # fmt: skip
-        with pytest.raises(aopc.InputError, match=said) as caught:
-            call()
-        assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["math:pi", "math:sqrt", "torch:add", "torch.nn:ReLU", "torch:nn", "no.such:thing"])
-def test_names_that_lead_to_no_explainer_are_refused(name: str) -> None:
-    with pytest.raises(aopc.InputError, match=f"the explainer '{name}'|'{name}' is no explainer"):
-        heatmaps_of(small_network(), images(2, 13, 13), ["random", name])
 
 
 def test_explainers_without_names_need_them() -> None:

@@ -1,7 +1,4 @@
-"""Networks that the rules do not cover are refused, and left as they were; those that they cover come out right.
-
-Whichever way a network is written, its heatmaps are those of the same network made of torch's layers in a row.
-"""
+"""Networks that the rules do not cover are refused, by name, and left as they were."""
 
 from collections.abc import Callable
 
@@ -10,51 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import prune
 
 import aopc
 from aopc.explainers.backward.coverage import ACTIVATIONS, LINEAR_MAPS, MOVES, SCALINGS, SHIFTS, Graph
 from aopc.explainers.backward.recording import Recorder
 from conftest import images
-
-NAMES = ("deconvolution-l2", "lrp-epsilon-0.01", "lrp-alpha2-beta1")
-
-
-class Written(nn.Module):
-    """Two convolutions and a linear layer, with what a function makes of them as the forward pass."""
-
-    def __init__(self, forward: Callable[["Written", Tensor], Tensor], **settings: object) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
-        self.relu, self.head = nn.ReLU(), nn.Linear(4 * 6 * 6, 3)
-        self.norm, self.gate = nn.BatchNorm2d(4), nn.Linear(4, 4)
-        for tensor in (self.norm.running_mean, self.norm.bias.data):
-            nn.init.uniform_(tensor, -1, 1)
-        for tensor in (self.norm.running_var, self.norm.weight.data):
-            nn.init.uniform_(tensor, 0.5, 2)
-        self._forward, self.settings = forward, settings
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._forward(self, x)
-
-
-def plain(m: Written, x: Tensor) -> Tensor:
-    return m.head(m.relu(m.b(m.relu(m.a(x)))).flatten(1))
-
-
-def maps(
-    forward: Callable[[Written, Tensor], Tensor], name: str, change: Callable[[Written], object] = id
-) -> np.ndarray:
-    model = Written(forward).eval()
-    made = change(model)
-    model = made if isinstance(made, nn.Module) else model
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    try:
-        return aopc.heatmaps(model, images(2, 6, 6), name, [0, 1])
-    finally:
-        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-        assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+from written import Written, maps, plain
 
 
 class OwnIdentity(torch.autograd.Function):
@@ -69,133 +27,6 @@ class OwnIdentity(torch.autograd.Function):
 
 class ViewBackward0(OwnIdentity):
     """Named after a node that passes."""
-
-
-EQUAL: dict[str, Callable[[Written, Tensor], Tensor]] = {
-    "functions": lambda m, x: F.linear(
-        F.conv2d(F.conv2d(x, m.a.weight, m.a.bias, padding=1).relu_(), m.b.weight, m.b.bias, padding=1).relu().flatten(1),
-        m.head.weight, m.head.bias,
-    ),
-    "input in place": lambda m, x: plain(m, x.mul_(2).div_(2)),
-    "normalised inside": lambda m, x: plain(m, ((x * 2 + 1) - 1) / 2),
-    "sum of one": lambda m, x: plain(m, sum([x])),
-    "sliced and joined": lambda m, x: plain(m, torch.cat([x[:, :1], x[:, 1:]], 1).permute(0, 2, 3, 1).permute(0, 3, 1, 2)),
-    "branch on data": lambda m, x: plain(m, x) if x.mean() > -100 else x.flatten(1)[:, :3],
-    "checkpoint": lambda m, x: torch.utils.checkpoint.checkpoint(lambda y: plain(m, y), x, use_reentrant=False),
-    "own padding": lambda m, x: m.head(
-        F.conv2d(F.pad(F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1)), m.a.weight, m.a.bias)), (1, 1, 1, 1)), m.b.weight, m.b.bias)
-        .relu().flatten(1)
-    ),
-    "parameters elsewhere": lambda m, x: torch.func.functional_call(
-        m.head, {k: v.clone() for k, v in m.head.named_parameters()}, (m.relu(m.b(m.relu(m.a(x)))).flatten(1),)
-    ),
-    "shares": lambda m, x: plain(m, x.repeat(1, 1, 1, 1).expand(-1, -1, -1, -1).contiguous()),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("case", EQUAL)
-def test_the_same_network_written_otherwise_has_the_same_heatmaps(case: str, name: str) -> None:
-    expected = maps(plain, name)
-    np.testing.assert_allclose(maps(EQUAL[case], name), expected, atol=1e-5 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_activation_in_place_of_a_view(name: str) -> None:
-    """Behind a flattening, as many write it; and what it would have changed must not be read afterwards."""
-    expected = maps(lambda m, x: m.head(m.relu(m.a(x).flatten(1))), name)
-    found = maps(lambda m, x: m.head(F.relu(m.a(x).flatten(1), inplace=True)), name)
-    np.testing.assert_array_equal(found, expected)
-
-    def read_later(m: Written, x: Tensor) -> Tensor:
-        y = m.a(x)
-        z = F.relu(y.flatten(1), inplace=True)
-        return m.head(m.b(y).flatten(1) + z)
-
-    with pytest.raises(aopc.InputError, match=r"'conv2d' in the layer 'b' of type Conv2d .* through a view"):
-        maps(read_later, name)
-
-
-def frozen(m: Written) -> None:
-    m.requires_grad_(False)
-
-
-def weight_norm(m: Written) -> None:
-    for layer in (m.a, m.b, m.head):
-        nn.utils.weight_norm(layer)
-
-
-def weight_norm_of_today(m: Written) -> None:
-    for layer in (m.a, m.b, m.head):
-        nn.utils.parametrizations.weight_norm(layer)
-
-
-def pruned(m: Written) -> None:
-    prune.identity(m.a, "weight")
-    prune.identity(m.b, "bias")
-
-
-def compiled(m: Written) -> nn.Module:
-    return torch.compile(m, backend="eager")
-
-
-def compiled_inside(m: Written) -> None:
-    m.a.compile(backend="eager")
-    m.relu = torch.compile(m.relu, backend="eager")  # type: ignore[assignment]
-
-
-def parallel(m: Written) -> nn.Module:
-    return nn.DataParallel(m, device_ids=[])
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "change", [frozen, weight_norm, weight_norm_of_today, pruned, compiled, compiled_inside, parallel]
-)
-def test_the_same_network_in_a_wrapper_has_the_same_heatmaps(change: Callable[[Written], object], name: str) -> None:
-    expected = maps(plain, name)
-    model = Written(plain).eval()
-    made = change(model)
-    model = made if isinstance(made, nn.Module) else model
-    found = aopc.heatmaps(model, images(2, 6, 6), name, [0, 1])
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-    assert [p.requires_grad for p in model.parameters()] == [change is not frozen] * len(list(model.parameters()))
-
-
-def spectral_norm(m: Written) -> None:
-    nn.utils.spectral_norm(m.a)
-    nn.utils.parametrizations.spectral_norm(m.b)
-    prune.l1_unstructured(m.head, "weight", 0.5)
-
-
-class Standardised(nn.Conv2d):
-    def forward(self, input: Tensor) -> Tensor:
-        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True).detach()
-        return F.conv2d(input, weight, self.bias, self.stride, self.padding)
-
-
-def standardised(m: Written) -> None:
-    m.a.__class__ = m.b.__class__ = Standardised
-
-
-def effective(layer: nn.Module) -> Tensor:
-    weight = layer.weight.detach().clone()
-    return weight - weight.mean((1, 2, 3), keepdim=True) if isinstance(layer, Standardised) else weight
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("change", [spectral_norm, standardised])
-def test_weights_that_the_forward_pass_computes_are_those_that_count(
-    change: Callable[[Written], None], name: str
-) -> None:
-    model, same, x = Written(plain), Written(plain).eval(), images(2, 6, 6)
-    change(model)
-    model(x)
-    model.eval()
-    for layer in ("a", "b", "head"):
-        getattr(same, layer).weight.data = effective(getattr(model, layer))
-    expected = aopc.heatmaps(same, x, name, [0, 1])
-    np.testing.assert_allclose(aopc.heatmaps(model, x, name, [0, 1]), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def part_in_place(m: Written, x: Tensor) -> Tensor:
@@ -354,51 +185,6 @@ def test_lrp_refuses_layers_without_a_rule() -> None:
     model = nn.Sequential(nn.Flatten(), nn.LayerNorm(3 * 13 * 13), nn.Linear(3 * 13 * 13, 2))
     with pytest.raises(aopc.InputError, match="no rule for the step 'layer_norm' in the layer '1' of type LayerNorm"):
         aopc.heatmaps(model, images(1, 13, 13), "lrp-epsilon-100")
-
-
-@torch.jit.script
-def scripted(x: Tensor) -> Tensor:
-    return torch.sigmoid(x)
-
-
-def shared_memory(m: Written, x: Tensor) -> Tensor:
-    kept = torch.zeros(x.shape, dtype=x.dtype)
-    alias = kept.detach()
-    with torch.no_grad():
-        kept.copy_(x)
-    return plain(m, x * alias)
-
-
-HIDDEN: dict[str, Callable[[Written, Tensor], Tensor]] = {
-    "script": lambda m, x: plain(m, x * scripted(x.detach())),
-    "dlpack": lambda m, x: plain(m, x * torch.from_dlpack(x.detach()).clone().sigmoid()),
-    "vmap": lambda m, x: plain(m, x * torch.vmap(torch.sigmoid)(x.detach())),
-    "shared memory": shared_memory,
-    "detached": lambda m, x: plain(m, x * x.detach().sigmoid()),
-}
-
-
-@pytest.mark.parametrize("name", ["sensitivity-l2", *NAMES])
-@pytest.mark.parametrize("case", HIDDEN)
-def test_what_the_gradient_does_not_see_is_refused(case: str, name: str) -> None:
-    with pytest.raises(aopc.InputError, match=r"not the derivative|cannot follow|no gradient follows"):
-        maps(HIDDEN[case], name)
-
-
-@pytest.mark.parametrize("name", ["sensitivity-l2", *NAMES])
-def test_hooks_on_gradients_do_not_act_on_signals_and_stay(name: str) -> None:
-    model = Written(plain).eval()
-    expected = aopc.heatmaps(model, images(2, 6, 6), name, [0, 1])
-    model.b.register_full_backward_hook(lambda _, given, __: (2 * given[0],))
-    model.relu.register_full_backward_pre_hook(lambda _, given: (given[0].clamp(min=0),))
-    np.testing.assert_array_equal(aopc.heatmaps(model, images(2, 6, 6), name, [0, 1]), expected)
-    assert len(model.b._backward_hooks) == len(model.relu._backward_pre_hooks) == 1
-
-
-def test_what_fails_with_gradients_alone_is_refused_in_one_line() -> None:
-    with pytest.raises(aopc.InputError, match="does not run with gradients") as refused:
-        maps(lambda m, x: plain(m, torch.from_numpy(x.numpy() * 2)), "sensitivity-l2")
-    assert "\n" not in str(refused.value)
 
 
 def _number(*shape: int) -> Tensor:
